@@ -1,0 +1,1 @@
+"""Everything but HTTP: the network, its training, the registry of versions, and the `stature` command."""

@@ -1,0 +1,90 @@
+"""Reads a whole registry and says, in sentences, everything in it that is not as it must be.
+
+The registry checks what it is about to use; the audit checks all that was ever written: that numbers have no gaps, that
+every file is what its manifest says, and that the log's states follow from its operations, record by record.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from model.errors import CorruptionError, NotFoundError, StorageError
+from model.registry.registry import PREVIOUS, Head, Record, Registry, apply, in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_UNREADABLE = (CorruptionError, NotFoundError, StorageError)
+_KNOWN_OPERATIONS = {"promote", "rollback", "judge"}
+
+
+def problems(registry: Registry) -> Iterator[str]:
+    """Each a sentence; nothing means that the registry is whole."""
+    seen_transactions: dict[str, str] = {}
+    yield from _gaps("version", registry.numbers())
+    yield from _gaps("log record", registry.record_numbers())
+    manifests: dict[int, str] = {}
+    for number in registry.numbers():
+        try:
+            manifest, manifests[number] = registry.read_manifest(number)
+        except _UNREADABLE as error:
+            yield str(error)
+        else:
+            yield from _repeated(manifest.transaction, f"version {number}", seen_transactions)
+    head = Head()
+    for number in registry.record_numbers():
+        try:
+            found = registry.at(number)
+        except _UNREADABLE as error:
+            yield str(error)
+            continue
+        if found.record is not None:
+            yield from _repeated(found.record.transaction, f"log record {number}", seen_transactions)
+            yield from _unfounded(found.record, manifests)
+            if head.number == number - 1:
+                yield from _inconsequent(found.record, head)
+        head = found
+    for number in manifests:
+        if number not in head.state.deleted:
+            try:
+                registry.load(number)
+            except _UNREADABLE as error:
+                yield str(error)
+
+
+def _gaps(kind: str, numbers: list[int]) -> Iterator[str]:
+    missing = sorted(set(range(1, max(numbers, default=0) + 1)) - set(numbers))
+    if missing:
+        yield f"{kind} {', '.join(map(str, missing))} is missing, and there are later ones"
+
+
+def _repeated(transaction: str, name: str, seen: dict[str, str]) -> Iterator[str]:
+    if seen.setdefault(transaction, name) != name:
+        yield f"{name} has the transaction id of {seen[transaction]}"
+
+
+def _unfounded(record: Record, manifests: dict[int, str]) -> Iterator[str]:
+    """What a record says of versions that is not so."""
+    version = record.operation.version
+    if version is not None and record.manifest_sha256 != manifests.get(version):
+        yield f"log record {record.number} was written for another manifest of version {version}"
+    for alias, aliased in record.state.aliases.items():
+        if aliased not in manifests or aliased in record.state.deleted:
+            yield f"log record {record.number} has the alias {alias} point at version {aliased}, which is not there"
+
+
+def _inconsequent(record: Record, before: Head) -> Iterator[str]:
+    """What a record says that does not follow from the record before it."""
+    name, operation = f"log record {record.number}", record.operation
+    if record.previous_sha256 != before.sha256:
+        yield f"{name} is not chained to the record before it, which is not what it was"
+    if before.record is not None and record.at < before.record.at:
+        yield f"{name} is older than the record before it"
+    if operation.expect is not None and before.champion != (None if operation.expect == "none" else operation.expect):
+        yield f"{name} expected {in_words(operation.expect)}, and the champion was {in_words(before.champion)}"
+    if operation.name not in _KNOWN_OPERATIONS:
+        yield f"{name} has the operation {operation.name!r:.80}, which this release of Stature does not know"
+    elif operation.name == "rollback" and PREVIOUS not in before.state.aliases:
+        yield f"{name} rolls back, and there was no previous champion"
+    elif apply(operation, before.state) != record.state:
+        yield f"{name} has a state that does not follow from its operation"

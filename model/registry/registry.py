@@ -1,0 +1,400 @@
+"""The registry of one model: two append-only rows of files, versions and alias moves, on storage that never overwrites.
+
+    <model>/artifacts/<uuid>.npz        weights; nothing refers to them until
+    <model>/versions/0000000007.json    the manifest is created, which is the commit of version 7
+    <model>/log/0000000012.json         creating it is the commit of one alias move; it holds the whole state after it
+
+A number is claimed by creating its file. Whoever finds it taken, or gets an unclear error, reads it back: if it is their
+own, they succeeded; if another's, they look at the new state of things and try the next number.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from model.errors import CorruptionError, ExpectationError, NotFoundError, RefusedError, SettingsError, StorageError
+from model.registry.version import (
+    MAXIMUM_MANIFEST_BYTES,
+    MAXIMUM_WEIGHTS_BYTES,
+    Draft,
+    File,
+    Files,
+    Manifest,
+    Name,
+    Number,
+    Sha256,
+    Stored,
+    Transaction,
+    Verdict,
+    Version,
+    decode,
+    encode,
+    encode_weights,
+    verify,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from model.predictor import Predictor
+    from model.registry.storage import Storage
+
+CHAMPION, PREVIOUS = "champion", "previous"
+MAXIMUM_RECORD_BYTES = 1 << 20
+
+Expect = int | Literal["none"] | None
+"""The version that an alias must point at for a move to be made, "none" for no version, None for any."""
+
+
+class Operation(Stored):
+    """What a record did. A reader need not know it: the record's state is what holds after it."""
+
+    name: str
+    version: Number | None = None
+    expect: Number | Literal["none"] | None = None
+
+
+class State(Stored):
+    """All that the log decides, whole in every record. What a later release adds is carried along."""
+
+    model_config = ConfigDict(extra="allow")
+
+    aliases: dict[Name, Number] = {}
+    deleted: tuple[Number, ...] = ()
+
+
+class Record(Stored):
+    """One alias move, or one judgement."""
+
+    format_version: Literal[1] = 1
+    model: Name
+    number: Number
+    transaction: Transaction
+    at: datetime
+    by: str
+    reason: str
+    operation: Operation
+    verdict: Verdict | None = None
+    manifest_sha256: Sha256 | None
+    previous_sha256: Sha256 | None
+    state: State
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of the log: its last record, or none yet, and what the next record will be chained to."""
+
+    record: Record | None = None
+    sha256: str | None = None
+
+    @property
+    def number(self) -> int:
+        return self.record.number if self.record else 0
+
+    @property
+    def state(self) -> State:
+        return self.record.state if self.record else State()
+
+    @property
+    def champion(self) -> int | None:
+        return self.state.aliases.get(CHAMPION)
+
+    def is_deleted(self, number: int) -> bool:
+        return number in self.state.deleted
+
+    def aliases_of(self, number: int) -> list[str]:
+        """The aliases that point at a version."""
+        return sorted(alias for alias, aliased in self.state.aliases.items() if aliased == number)
+
+
+class Registry:
+    """The versions of one model and the log of its aliases."""
+
+    def __init__(self, storage: Storage, model: str) -> None:
+        try:
+            self.model: str = TypeAdapter(Name).validate_python(model)
+        except ValidationError:
+            raise SettingsError(
+                f"{model!r} cannot name a model: lower-case letters, digits, - and _ are expected, a letter first"
+            ) from None
+        self.storage = storage
+
+    def __str__(self) -> str:
+        return f"model {self.model} in {self.storage}"
+
+    # Reading
+
+    def numbers(self) -> list[int]:
+        """The numbers of all versions ever published, deleted ones included."""
+        return self._numbers("versions")
+
+    def manifest(self, number: int) -> Manifest:
+        """What a version says of itself. NotFoundError, CorruptionError."""
+        return self.read_manifest(number)[0]
+
+    def load(self, number: int) -> Version:
+        """A version, verified, ready to answer. NotFoundError, CorruptionError."""
+        manifest, _ = self.read_manifest(number)
+        key = f"{self.model}/{manifest.files.weights.key}"
+        try:
+            weights = self.storage.get(key, min(manifest.files.weights.size, MAXIMUM_WEIGHTS_BYTES))
+        except StorageError as error:
+            raise CorruptionError(f"version {number} of {self.model} cannot be read: {error}") from error
+        if weights is None:
+            raise CorruptionError(f"version {number} of {self.model} lacks its weights: there is no {key}")
+        return verify(manifest, weights)
+
+    def record_numbers(self) -> list[int]:
+        """The numbers of all records of the log."""
+        return self._numbers("log")
+
+    def head(self) -> Head:
+        """The end of the log."""
+        numbers = self.record_numbers()
+        return self.at(numbers[-1]) if numbers else Head()
+
+    def after(self, head: Head) -> Head:
+        """The end of the log for a reader that knows it up to here: a single look if nothing has happened."""
+        while (found := self.read_record(head.number + 1)) is not None:
+            head = found
+        return head
+
+    def at(self, number: int) -> Head:
+        """The log as it was when this record was its last. NotFoundError, CorruptionError."""
+        head = self.read_record(number)
+        if head is None:
+            raise NotFoundError(f"{self} has no log record {number}")
+        return head
+
+    def log(self, after: int = 0) -> Iterator[Record]:
+        """The records of the log with numbers above `after`, oldest first."""
+        head = self.read_record(after + 1)
+        while head is not None and head.record is not None:
+            yield head.record
+            head = self.read_record(head.number + 1)
+
+    def resolve(self, name: str, head: Head) -> int:
+        """The number of the version that a number or an alias names. NotFoundError where it names none."""
+        if re.fullmatch(r"[1-9][0-9]{0,9}", name):
+            number = int(name)
+        elif (aliased := head.state.aliases.get(name)) is not None:
+            number = aliased
+        else:
+            known = ", ".join(sorted(head.state.aliases)) or "none yet"
+            raise NotFoundError(f"{self} has no alias {name!r:.80}; the aliases are: {known}")
+        if head.is_deleted(number):
+            raise NotFoundError(f"version {number} of {self.model} was deleted")
+        return number
+
+    def summary(self, number: int, head: Head) -> dict[str, Any]:
+        """A version in a few figures, as lists of versions show it."""
+        manifest = self.manifest(number)
+        return {
+            "model_version": number,
+            "aliases": head.aliases_of(number),
+            "created_at": manifest.created_at.isoformat(),
+            "created_by": manifest.created_by,
+            "data": manifest.data.source,
+            "trainer": manifest.trainer.name,
+            "layer_sizes": list(manifest.layer_sizes),
+            "metrics": manifest.evaluation.metrics.model_dump(),
+            "digest": manifest.digest,
+        }
+
+    # Writing
+
+    def publish(self, draft: Draft, predictor: Predictor, by: str) -> Version:
+        """Make this the next version, durably, and read it back. StorageError where that could not be done."""
+        weights = encode_weights(predictor)
+        file = File(key=f"artifacts/{uuid.uuid4().hex}.npz", sha256=sha256(weights).hexdigest(), size=len(weights))
+        self._claim(file.key, weights)
+        said = {name: getattr(draft, name) for name in Draft.model_fields}
+        transaction = uuid.uuid4().hex
+        number = max(self.numbers(), default=0)
+        claimed = False
+        while not claimed:
+            number += 1
+            manifest = Manifest(
+                **said,
+                model=self.model,
+                number=number,
+                transaction=transaction,
+                created_at=_now(),
+                created_by=by,
+                files=Files(weights=file),
+            )
+            claimed = self._claim(_key("versions", number), encode(manifest))
+        # Whoever was paused for longer than prune's grace period before the commit may have lost the artifact.
+        self._claim(file.key, weights)
+        return self.load(number)
+
+    def promote(
+        self, number: int, *, by: str, reason: str = "", expect: Expect = None, verdict: Verdict | None = None
+    ) -> Head:
+        """Make a version the champion; the champion before it becomes `previous`. Nothing is written if it is already.
+
+        Raises NotFoundError, CorruptionError for a version that could not be served, ExpectationError.
+        """
+        self.load(number)
+        return self._append(
+            lambda head: None if head.champion == number else Operation(name="promote", version=number, expect=expect),
+            expect=expect,
+            by=by,
+            reason=reason,
+            verdict=verdict,
+        )
+
+    def rollback(self, *, by: str, reason: str = "", expect: Expect = None) -> Head:
+        """Swap `champion` and `previous`. RefusedError where there is no previous champion, ExpectationError."""
+
+        def operation(head: Head) -> Operation:
+            previous = head.state.aliases.get(PREVIOUS)
+            if previous is None:
+                raise RefusedError(f"{self} has no previous champion to roll back to")
+            self.load(previous)
+            return Operation(name="rollback", version=previous, expect=expect)
+
+        return self._append(operation, expect=expect, by=by, reason=reason)
+
+    def judge(self, number: int, *, by: str, verdict: Verdict) -> Head:
+        """Put on record that a version was judged again and not promoted."""
+        return self._append(
+            lambda _: Operation(name="judge", version=number), by=by, reason=verdict.reason, verdict=verdict
+        )
+
+    def _append(
+        self,
+        operation_after: Callable[[Head], Operation | None],
+        *,
+        by: str,
+        reason: str,
+        expect: Expect = None,
+        verdict: Verdict | None = None,
+    ) -> Head:
+        """Create the next record, whatever others append meanwhile: each try looks at the log anew."""
+        transaction = uuid.uuid4().hex
+        head = self.head()
+        while True:
+            if expect is not None and head.champion != (None if expect == "none" else expect):
+                raise ExpectationError(
+                    f"the champion of {self} is {in_words(head.champion)}, not {in_words(expect)} as expected"
+                )
+            operation = operation_after(head)
+            if operation is None:
+                return head
+            version = operation.version
+            state = apply(operation, head.state)
+            if version is not None and version in state.deleted:
+                raise NotFoundError(f"version {version} of {self.model} was deleted")
+            record = Record(
+                model=self.model,
+                number=head.number + 1,
+                transaction=transaction,
+                at=max(_now(), head.record.at) if head.record else _now(),
+                by=by,
+                reason=reason,
+                operation=operation,
+                verdict=verdict,
+                manifest_sha256=None if version is None else self.read_manifest(version)[1],
+                previous_sha256=head.sha256,
+                state=state,
+            )
+            content = encode(record)
+            if self._claim(_key("log", record.number), content):
+                return Head(record, sha256(content).hexdigest())
+            head = self.after(head)
+
+    # Files
+
+    def _claim(self, key: str, content: bytes) -> bool:
+        """Put if absent, and on any doubt read back. True: the key holds our content. False: it holds another's.
+
+        Contents differ by the transaction id in them, so the same bytes are our own: a put whose reply was lost.
+        """
+        doubt: StorageError | None = None
+        for _ in range(_CLAIM_ATTEMPTS):
+            try:
+                if self.storage.put_if_absent(f"{self.model}/{key}", content):
+                    return True
+            except StorageError as error:
+                doubt = error
+            found = self.storage.get(f"{self.model}/{key}", MAXIMUM_WEIGHTS_BYTES)
+            if found is not None:
+                return found == content
+        raise doubt or StorageError(f"{self.storage} says that {key} exists, and does not hold it")
+
+    def _numbers(self, prefix: str) -> list[int]:
+        names = self.storage.list_after(f"{self.model}/{prefix}")
+        return [int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))]
+
+    def read_manifest(self, number: int) -> tuple[Manifest, str]:
+        """A version's manifest and the sha256 of its file."""
+        name = f"{self.model}/{_key('versions', number)}"
+        content = self.storage.get(name, MAXIMUM_MANIFEST_BYTES)
+        if content is None:
+            newest = max(self.numbers(), default=None)
+            known = "no version yet" if newest is None else f"versions 1 to {newest}"
+            raise NotFoundError(f"{self} has no version {number}; there is {known}")
+        manifest = decode(Manifest, content, name)
+        if (manifest.model, manifest.number) != (self.model, number):
+            raise CorruptionError(f"{name} says that it is version {manifest.number} of {manifest.model}")
+        return manifest, sha256(content).hexdigest()
+
+    def read_record(self, number: int) -> Head | None:
+        """The log as it was when this record was its last, None where there is no such record yet."""
+        name = f"{self.model}/{_key('log', number)}"
+        content = self.storage.get(name, MAXIMUM_RECORD_BYTES)
+        if content is None:
+            return None
+        record = decode(Record, content, name)
+        if (record.model, record.number) != (self.model, number):
+            raise CorruptionError(f"{name} says that it is record {record.number} of {record.model}")
+        return Head(record, sha256(content).hexdigest())
+
+
+_CLAIM_ATTEMPTS = 5
+_NUMBERED = re.compile(r"([0-9]{10})\.json")
+
+
+def apply(operation: Operation, state: State) -> State:
+    """The state after an operation: what every record claims of itself, and what the audit replays."""
+    aliases = dict(state.aliases)
+    if operation.name == "promote" and operation.version is not None:
+        if CHAMPION in aliases:
+            aliases[PREVIOUS] = aliases[CHAMPION]
+        aliases[CHAMPION] = operation.version
+    elif operation.name == "rollback":
+        aliases[CHAMPION], aliases[PREVIOUS] = aliases[PREVIOUS], aliases[CHAMPION]
+    return state.model_copy(update={"aliases": aliases})
+
+
+def whoami() -> str:
+    """Who is at work, as the registry records it: the user and the machine."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{platform.node()}"
+
+
+def _key(prefix: str, number: int) -> str:
+    return f"{prefix}/{number:010}.json"
+
+
+def in_words(number: int | str | None) -> str:
+    """A version, or that there is none."""
+    return "no version" if number in (None, "none") else f"version {number}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

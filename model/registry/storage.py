@@ -1,0 +1,139 @@
+"""Four verbs are all that the registry needs of a place to keep files: put if absent, get, list, delete.
+
+Nothing is ever overwritten. Putting a key either makes the whole file appear at once under it, durably, or finds that
+someone else's is there already; this is what every promise of the registry stands on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from model.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Storage(Protocol):
+    """Keys are relative paths of plain names, such as `gender/log/0000000012.json`."""
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        """Make the key hold the content, durably. False where the key existed, which is then left as it was."""
+
+    def get(self, key: str, maximum_bytes: int) -> bytes | None:
+        """The content, or None where there is no such key. StorageError where it is larger than the maximum."""
+
+    def list_after(self, prefix: str, after: str = "") -> list[str]:
+        """The names directly under a prefix that sort after `after`, sorted."""
+
+    def delete(self, key: str) -> None:
+        """Remove the key; that there is none is not an error."""
+
+
+class LocalStorage:
+    """A directory. Opening it never writes, so a reader can be given it read-only."""
+
+    TEMPORARY = ".temporary"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        """A temporary file, complete and on the disk, then a hard link to it: link(2) fails where the name exists."""
+        target = self.root / key
+        with _explained(f"writing {key} below {self.root}"):
+            temporary = self.root / self.TEMPORARY / f"{uuid.uuid4().hex}"
+            _make_directory(temporary.parent)
+            _make_directory(target.parent)
+            try:
+                _write_durably(temporary, content)
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+            # Another process may have made a directory above and not yet put it on the disk, so all are synced.
+            for directory in (target.parent, *target.parent.parents):
+                _sync_directory(directory)
+                if directory == self.root:
+                    break
+        return True
+
+    def get(self, key: str, maximum_bytes: int) -> bytes | None:
+        with _explained(f"reading {key} below {self.root}"):
+            try:
+                with (self.root / key).open("rb") as file:
+                    content = file.read(maximum_bytes + 1)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+        if len(content) > maximum_bytes:
+            raise StorageError(f"{key} below {self.root} is larger than the {maximum_bytes:,} bytes that it may have")
+        return content
+
+    def list_after(self, prefix: str, after: str = "") -> list[str]:
+        with _explained(f"listing {prefix} below {self.root}"):
+            try:
+                names = os.listdir(self.root / prefix)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(name for name in names if name > after)
+
+    def delete(self, key: str) -> None:
+        with _explained(f"deleting {key} below {self.root}"):
+            (self.root / key).unlink(missing_ok=True)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - the descriptor is open already
+            os.fchmod(descriptor, 0o644)  # whatever the umask: a reader may be another user
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _make_directory(path: Path) -> None:
+    """The directory and those above it, each new one on the disk before anything is put into it."""
+    if path.is_dir():
+        return
+    if path.parent != path:
+        _make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+@contextlib.contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    """An operating system's error as ours, in words for whoever looks after the disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_HARD_LINKS and error.filename2 is not None:
+            raise StorageError(
+                f"{doing} failed: this file system makes no hard links ({error.strerror}), and without them no version "
+                "could be published safely. Put the registry on another file system."
+            ) from error
+        raise StorageError(f"{doing} failed: {error.strerror or error}") from error

@@ -1,0 +1,423 @@
+"""The training job: file -> people -> fit -> evaluate -> publish -> gate. The one place where training meets registry.
+
+The candidate is judged against the champion on the same held-out people, published with the verdict in its manifest,
+and promoted where the verdict says so. Where another training promoted its own in between, it is judged again.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from model import units
+from model.errors import CorruptionError, ExpectationError, NotFoundError, SettingsError
+from model.network.losses import LOG_LOSS, MEAN_SQUARED_ERROR
+from model.network.network import Network
+from model.network.trainers import gauss_newton, sgd
+from model.predictor import FEMALE, MALE, Predictor, TrainingRange
+from model.registry import version as stored
+from model.training.evaluation import Judgement, base_rate_totals, judge, log_losses, measure
+from model.training.people import FEWEST_PEOPLE, People, read_people
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from model.network.losses import Loss
+    from model.network.network import Array
+    from model.network.trainers import OnEpoch
+    from model.registry.registry import Expect, Head, Registry
+
+TUTORIAL = "tutorial"
+"""The data of the tutorial's four people, and the one model that they train."""
+TUTORIAL_SHIFT = (135.0, 66.0)
+
+_SGD_EPOCHS, _TUTORIAL_EPOCHS = 20, 1000
+_SGD_LEARNING_RATE = 0.1
+_RESTARTS, _L2 = 4, 0.1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training is asked to do. None is the default that belongs to the data and the trainer."""
+
+    data: str = "nhanes"
+    female_code: str | None = None
+    skip_bad_rows: bool = False
+    hidden: tuple[int, ...] = (2,)
+    trainer: Literal["sgd", "gauss_newton"] | None = None
+    epochs: int | None = None
+    learning_rate: float | None = None
+    learning_rate_decay: float | None = None
+    shuffle: bool = False
+    seed: int = 1
+    promote: Literal["auto", "always", "never"] = "auto"
+    publish_identical: bool = False
+
+    @property
+    def is_tutorial(self) -> bool:
+        return self.data == TUTORIAL
+
+    @property
+    def uses_sgd(self) -> bool:
+        return self.trainer == "sgd" or (self.trainer is None and self.is_tutorial)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training. Where it was identical to the champion, nothing was published."""
+
+    version: stored.Version | None
+    identical_to: int | None
+    evaluation: stored.Evaluation
+    verdict: stored.Verdict
+    promoted: bool
+    people: People
+    trainer: stored.Trainer
+    layer_sizes: tuple[int, ...]
+    digest: str
+
+
+def check(settings: Settings, registry: Registry) -> None:
+    """Raises SettingsError where the settings contradict each other or the registry's model."""
+    if settings.is_tutorial != (registry.model == TUTORIAL):
+        raise SettingsError(
+            f"the tutorial's four people train the model {TUTORIAL!r} and nothing else does, so that they never become "
+            f"anyone's champion by accident: --data {settings.data} and --model {registry.model} do not go together"
+        )
+    if not settings.uses_sgd:
+        for name in ("epochs", "learning_rate", "learning_rate_decay", "shuffle"):
+            if getattr(settings, name):
+                flag = "--" + name.replace("_", "-")
+                raise SettingsError(f"{flag} belongs to --trainer sgd; gauss_newton chooses its own steps")
+    if len(settings.hidden) >= stored.MAXIMUM_LAYERS or not all(
+        1 <= neurons <= stored.MAXIMUM_NEURONS for neurons in settings.hidden
+    ):
+        raise SettingsError(
+            f"--hidden takes up to {stored.MAXIMUM_LAYERS - 1} layers of 1 to {stored.MAXIMUM_NEURONS} neurons, such as "
+            f"2 or 8,4, or none; it is {','.join(map(str, settings.hidden))}"
+        )
+    for name, low in (("epochs", 1), ("learning_rate", 0.0), ("learning_rate_decay", 0.0), ("seed", 0)):
+        value = getattr(settings, name)
+        if value is not None and not (low <= value < np.inf):
+            raise SettingsError(f"--{name.replace('_', '-')} must be at least {low}, and finite; it is {value}")
+
+
+def run(settings: Settings, registry: Registry, *, by: str, on_epoch: OnEpoch = lambda _epoch, _loss: None) -> Outcome:
+    """Train, evaluate, publish, and promote where the gate says so. Raises StatureError of every kind."""
+    check(settings, registry)
+    people = read_people(
+        settings.data,
+        female_code=settings.female_code,
+        skip_bad_rows=settings.skip_bad_rows,
+        in_file_order=settings.uses_sgd,
+        fewest=1 if settings.is_tutorial else FEWEST_PEOPLE,
+        hold_out=not settings.is_tutorial,
+    )
+    # One thread, so that sums are added in the same order whatever the number of cores. It is also the fastest here.
+    with threadpool_limits(1, user_api="blas"):
+        predictor, trainer = _fit(settings, people, on_epoch)
+        evaluation = _evaluate(predictor, people)
+        head = registry.head()
+        verdict = _verdict(settings, predictor, people, registry, head)
+        if head.champion and not settings.publish_identical and _digest(registry, head.champion) == predictor.digest:
+            return Outcome(None, head.champion, evaluation, verdict, False, people, trainer, *_made(predictor))
+        version = registry.publish(_draft(predictor, people, trainer, evaluation, verdict), predictor, by)
+
+        def judge_against(head: Head) -> stored.Verdict:
+            return _verdict(settings, predictor, people, registry, head)
+
+        promoted, verdict = _promote(settings, version.manifest.number, judge_against, registry, verdict, by)
+    return Outcome(version, None, evaluation, verdict, promoted, people, trainer, *_made(predictor))
+
+
+def _made(predictor: Predictor) -> tuple[tuple[int, ...], str]:
+    return predictor.network.sizes, predictor.digest
+
+
+def epochs_of(settings: Settings) -> int | None:
+    """How many epochs a training will take, where that is known before."""
+    if not settings.uses_sgd:
+        return None
+    return settings.epochs or (_TUTORIAL_EPOCHS if settings.is_tutorial else _SGD_EPOCHS)
+
+
+def _fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predictor, stored.Trainer]:
+    """Shift and scale, train on the people who are not held out."""
+    trained = people.where(~people.held_out)
+    if settings.is_tutorial:
+        shift, scale = TUTORIAL_SHIFT, (1.0, 1.0)
+    else:
+        mean = np.average(trained.measurements, axis=0, weights=trained.counts)
+        deviation = np.sqrt(np.average((trained.measurements - mean) ** 2, axis=0, weights=trained.counts))
+        if not (deviation > 0.0).all():
+            raise SettingsError(f"{people.source}: all people have the same weight or height, so nothing can be learned")
+        shift, scale = (float(mean[0]), float(mean[1])), (float(deviation[0]), float(deviation[1]))
+    sizes = (2, *settings.hidden, 1)
+    inputs = (trained.measurements - np.array(shift)) / np.array(scale)
+    targets = trained.female[:, None]
+    generator = np.random.default_rng(settings.seed)
+    loss: Loss = MEAN_SQUARED_ERROR if settings.is_tutorial else LOG_LOSS
+    hyperparameters: dict[str, float | int | bool]
+    if settings.uses_sgd:
+        epochs = epochs_of(settings) or 1
+        learning_rate = settings.learning_rate or _SGD_LEARNING_RATE
+        learning_rate_decay = settings.learning_rate_decay or 0.0
+        hyperparameters = {
+            "learning_rate": learning_rate,
+            "learning_rate_decay": learning_rate_decay,
+            "shuffle": settings.shuffle,
+        }
+        fit = sgd(
+            Network.random(sizes, generator),
+            inputs,
+            targets,
+            loss=loss,
+            epochs=epochs,
+            shuffle=generator if settings.shuffle else None,
+            report_every=max(1, epochs // 100),
+            on_epoch=on_epoch,
+            learning_rate=learning_rate,
+            learning_rate_decay=learning_rate_decay,
+        )
+    else:
+        hyperparameters = {"restarts": _RESTARTS, "l2": _L2}
+        fit = gauss_newton(
+            sizes,
+            inputs,
+            targets,
+            trained.counts,
+            generator=generator,
+            restarts=_RESTARTS,
+            l2=_L2,
+            on_epoch=on_epoch,
+        )
+    trainer = stored.Trainer(
+        name="sgd" if settings.uses_sgd else "gauss_newton",
+        loss=loss.name,
+        hyperparameters=hyperparameters,
+        seed=settings.seed,
+        epochs=fit.epochs,
+        final_loss=fit.loss,
+    )
+    return Predictor(fit.network, shift, scale), trainer
+
+
+def _evaluate(predictor: Predictor, people: People) -> stored.Evaluation:
+    """The metrics on the held-out people; the tutorial, which holds nobody out, is measured on its own four."""
+    trained = people.where(~people.held_out)
+    judges = people.where(people.held_out) if people.held_out.any() else people
+
+    def metrics(totals: Array) -> stored.Metrics:
+        return stored.Metrics(**asdict(measure(judges.female, totals, judges.counts)))
+
+    logistic_regression = None
+    if people.held_out.any():
+        fit = gauss_newton(
+            (2, 1),
+            predictor.inputs(trained.measurements),
+            trained.female[:, None],
+            trained.counts,
+            generator=np.random.default_rng(0),  # one valley with one bottom: the start does not matter
+            restarts=1,
+            l2=_L2,
+        )
+        logistic_regression = metrics(Predictor(fit.network, predictor.shift, predictor.scale).totals(judges.measurements))
+    return stored.Evaluation(
+        people=len(judges),
+        population="held_out" if people.held_out.any() else "trained_on",
+        metrics=metrics(predictor.totals(judges.measurements)),
+        base_rate=metrics(base_rate_totals(trained.female, trained.counts, len(judges.female))),
+        logistic_regression=logistic_regression,
+    )
+
+
+def _verdict(
+    settings: Settings, predictor: Predictor, people: People, registry: Registry, head: Head
+) -> stored.Verdict:
+    """What the gate says, held against the champion of this moment of the log."""
+    judges = people.where(people.held_out)
+    same_data = None
+    if head.champion is None:
+        judgement = Judgement(promote=True, reason="it is the first")
+    elif settings.is_tutorial:
+        judgement = Judgement(promote=False, reason="the tutorial holds nobody out to judge by")
+    else:
+        try:
+            champion = registry.load(head.champion)
+        except (CorruptionError, NotFoundError) as error:
+            judgement = Judgement(promote=False, reason=f"the champion cannot be judged: {error}")
+        else:
+            candidate_log_loss, champion_log_loss = (
+                float(np.average(log_losses(judges.female, who.totals(judges.measurements)), weights=judges.counts))
+                for who in (predictor, champion.predictor)
+            )
+            judgement = judge(candidate_log_loss, champion_log_loss, head.champion, len(judges))
+            same_data = champion.manifest.data.fingerprint == people.fingerprint
+    if settings.promote == "always":
+        judgement = Judgement(True, f"told to; {judgement.reason}", *_losses(judgement))
+    elif settings.promote == "never":
+        judgement = Judgement(False, f"told not to; {judgement.reason}", *_losses(judgement))
+    return stored.Verdict(
+        **asdict(judgement),
+        log_number=head.number,
+        champion=head.champion,
+        people=len(judges),
+        same_data=same_data,
+    )
+
+
+def _digest(registry: Registry, number: int) -> str | None:
+    """Of a version whose manifest can be read."""
+    try:
+        return registry.manifest(number).digest
+    except (CorruptionError, NotFoundError):
+        return None
+
+
+def _losses(judgement: Judgement) -> tuple[float | None, float | None]:
+    return judgement.candidate_log_loss, judgement.champion_log_loss
+
+
+def _promote(
+    settings: Settings,
+    number: int,
+    judge_against: Callable[[Head], stored.Verdict],
+    registry: Registry,
+    verdict: stored.Verdict,
+    by: str,
+) -> tuple[bool, stored.Verdict]:
+    """Promote expecting the champion that was judged against; where that was replaced meanwhile, judge again.
+
+    The manifest holds the first verdict for good, so a later one goes on record in the log alone.
+    """
+    later: stored.Verdict | None = None
+    while (later or verdict).promote:
+        reason = (later or verdict).reason
+        expect: Expect = (later or verdict).champion or "none"
+        try:
+            registry.promote(
+                number, by=by, reason=reason, expect=None if settings.promote == "always" else expect, verdict=later
+            )
+        except ExpectationError:
+            later = judge_against(registry.head())
+        else:
+            return True, later or verdict
+    if later is not None:
+        registry.judge(number, by=by, verdict=later)
+    return False, later or verdict
+
+
+def _draft(
+    predictor: Predictor,
+    people: People,
+    trainer: stored.Trainer,
+    evaluation: stored.Evaluation,
+    verdict: stored.Verdict,
+) -> stored.Draft:
+    trained = people.where(~people.held_out)
+    training_range = TrainingRange.around(trained.measurements, trained.female, trained.counts)
+    return stored.Draft(
+        digest=predictor.digest,
+        layer_sizes=predictor.network.sizes,
+        shift=predictor.shift,
+        scale=predictor.scale,
+        training_range=stored.Range(**asdict(training_range)),
+        inputs=stored.Inputs(
+            male=_describe(trained.where(trained.female == MALE)),
+            female=_describe(trained.where(trained.female == FEMALE)),
+        ),
+        data=stored.Data(
+            source=people.source,
+            fingerprint=people.fingerprint,
+            order_fingerprint=people.order_fingerprint,
+            people=len(people),
+            distinct_rows=people.distinct_rows,
+            trained_people=len(trained),
+            held_out_people=len(people) - len(trained),
+            left_out=people.left_out,
+        ),
+        trainer=trainer,
+        software=stored.Software(
+            stature=installed_version("stature"),
+            python=platform.python_version(),
+            numpy=np.__version__,
+            platform=f"{platform.system()} {platform.machine()}",
+        ),
+        evaluation=evaluation,
+        verdict=verdict,
+        probes=_probes(predictor, trained),
+    )
+
+
+_PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
+_FEWEST_TOGETHER = 5
+"""No figure in a manifest may show fewer people than these: bins are merged, and outer percentiles left away."""
+_BIN_LB, _BIN_IN = 10.0, 1.0
+
+
+def _describe(people: People) -> stored.InputsOfGender:
+    """What the people of one gender look like, without showing any one of them."""
+    mean = np.average(people.measurements, axis=0, weights=people.counts)
+    covariance = np.cov(people.measurements, rowvar=False, fweights=people.counts.astype(np.int64), ddof=0)
+    shown = [
+        percent
+        for percent in _PERCENTILES
+        if min(percent, 100 - percent) * len(people) >= 100 * _FEWEST_TOGETHER
+    ]
+    percentiles: dict[Literal["weight", "height"], dict[str, float]] = {}
+    histograms: dict[Literal["weight", "height"], stored.Histogram] = {}
+    for name, column, field, width in (
+        ("weight", people.measurements[:, 0], units.WEIGHT_LB, _BIN_LB),
+        ("height", people.measurements[:, 1], units.HEIGHT_IN, _BIN_IN),
+    ):
+        values = np.quantile(
+            column, [percent / 100 for percent in shown], weights=people.counts, method="inverted_cdf"
+        )
+        percentiles[name] = {str(percent): float(value) for percent, value in zip(shown, values, strict=True)}
+        edges = np.arange(np.floor(field.minimum), field.maximum + width, width)
+        histograms[name] = _merged(edges, np.histogram(column, edges, weights=people.counts)[0])
+    return stored.InputsOfGender(
+        people=len(people),
+        mean=(float(mean[0]), float(mean[1])),
+        covariance=((covariance[0, 0], covariance[0, 1]), (covariance[1, 0], covariance[1, 1])),
+        percentiles=percentiles,
+        histograms=histograms,
+    )
+
+
+def _merged(edges: Array, people: Array) -> stored.Histogram:
+    """A bin of fewer than five people is merged with its neighbours, so that the first and the last show nobody."""
+    merged_edges, merged_people, together = [float(edges[0])], list[int](), 0
+    for upper_edge, count in zip(edges[1:].tolist(), people.astype(np.int64).tolist(), strict=True):
+        together += count
+        if together >= _FEWEST_TOGETHER:
+            merged_edges.append(upper_edge)
+            merged_people.append(together)
+            together = 0
+    if not merged_people:
+        return stored.Histogram(edges=(), people=())
+    merged_edges[-1] = float(edges[-1])
+    merged_people[-1] += together
+    return stored.Histogram(edges=tuple(merged_edges), people=tuple(merged_people))
+
+
+def _probes(predictor: Predictor, trained: People) -> tuple[stored.Probe, ...]:
+    """The centre of each gender and the corners of the cloud of people, with what the network says of them."""
+    centres = [
+        np.average(trained.measurements[who], axis=0, weights=trained.counts[who])
+        for who in (trained.female == MALE, trained.female == FEMALE)
+    ]
+    middle, spread = (centres[0] + centres[1]) / 2.0, 2.0 * trained.measurements.std(axis=0)
+    corners = [middle + spread * np.array(signs) for signs in ((-1, -1), (-1, 1), (1, -1), (1, 1))]
+    points = np.array([*centres, middle, *corners])
+    return tuple(
+        stored.Probe(weight_lb=weight, height_in=height, probability_female=probability)
+        for (weight, height), probability in zip(
+            points.tolist(), predictor.probabilities_female(points).tolist(), strict=True
+        )
+    )

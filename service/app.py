@@ -1,0 +1,179 @@
+"""The Flask application: the reference for every route, and the only place where things are wired together.
+
+A route parses, calls and answers; what it calls knows nothing of Flask. All failures become problem details, here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from model.registry.registry import Registry
+from model.registry.storage import LocalStorage
+from service import errors, prediction
+from service.live_models import LiveModels
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from model.registry.version import Version
+    from service.prediction import Predict
+
+_PREDICTIONS: dict[str, Predict] = {
+    "": prediction.predict_one,
+    "/batch": prediction.predict_batch,
+    "/columns": prediction.predict_columns,
+}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_MOST_LISTED, _LISTED = 1000, 100
+_logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, live_models: LiveModels) -> Flask:
+    """The application for these settings, answering with these models."""
+    app = Flask("service", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.maximum_body_bytes
+    app.url_map.merge_slashes = False
+    registry = live_models.registry
+
+    def answer(predict: Predict, version: Version) -> Response:
+        body = predict(_json_body(), version, settings.maximum_people)
+        response = Response(body, mimetype="application/json")
+        response.headers["X-Model-Version"] = str(version.manifest.number)
+        return response
+
+    def champion_route(predict: Predict) -> Callable[[], Response]:
+        return lambda: answer(predict, live_models.champion())
+
+    def pinned_route(predict: Predict) -> Callable[[str], Response]:
+        return lambda name: answer(predict, live_models.pinned(name))
+
+    for suffix, predict in _PREDICTIONS.items():
+        app.add_url_rule(f"/predict{suffix}", f"predict{suffix}", champion_route(predict), methods=["POST"])
+        app.add_url_rule(
+            f"/versions/<name>/predict{suffix}", f"pinned{suffix}", pinned_route(predict), methods=["POST"]
+        )
+
+    @app.get("/versions")
+    def versions() -> Response:
+        before, limit = _whole_number("before", 10**10), _whole_number("limit", _LISTED, _MOST_LISTED)
+        head = live_models.live.head
+        numbers = [number for number in registry.numbers() if number < before and not head.is_deleted(number)]
+        listed = numbers[::-1][:limit]
+        following = f"/versions?before={listed[-1]}&limit={limit}" if len(numbers) > limit else None
+        return _json(
+            {
+                "model": registry.model,
+                "versions": [registry.summary(number, head) for number in listed],
+                "next": following,
+            }
+        )
+
+    @app.get("/versions/<name>")
+    def version(name: str) -> Response:
+        head = live_models.live.head
+        manifest = registry.manifest(registry.resolve(name, head))
+        return _json(manifest.model_dump(mode="json") | {"aliases": head.aliases_of(manifest.number)})
+
+    @app.get("/aliases")
+    def aliases() -> Response:
+        head = live_models.live.head
+        return _json({"model": registry.model, "log_number": head.number, "aliases": head.state.aliases})
+
+    @app.get("/log")
+    def log() -> Response:
+        after, limit = _whole_number("after", 0), _whole_number("limit", _LISTED, _MOST_LISTED)
+        records = []
+        for record in registry.log(after):
+            if len(records) == limit:
+                break
+            records.append(record.model_dump(mode="json"))
+        end = live_models.live.head.number
+        following = f"/log?after={after + limit}&limit={limit}" if after + limit < end else None
+        return _json({"model": registry.model, "records": records, "next": following})
+
+    @app.get("/livez")
+    def livez() -> Response:
+        return _json({"status": "alive"})
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        champion = live_models.champion()
+        return _json({"status": "ready", **champion.identity, "log_number": live_models.live.head.number})
+
+    app.before_request(_take_request_id)
+    app.after_request(_name_request)
+    app.register_error_handler(Exception, _problem)
+    return app
+
+
+def from_environment() -> Flask:
+    """What gunicorn calls in each worker: settings, registry, the watcher, the application."""
+    settings = Settings.from_environment(os.environ)
+    live_models = LiveModels(Registry(LocalStorage(settings.registry), settings.model), settings.poll_seconds)
+    live_models.start()
+    return create_app(settings, live_models)
+
+
+def _json_body() -> bytes:
+    if request.mimetype != "application/json":
+        raise errors.UnsupportedMediaTypeError("send JSON, with the header Content-Type: application/json")
+    return request.get_data(cache=False)
+
+
+def _whole_number(name: str, default: int, most: int = 10**10) -> int:
+    """A number in the query string. InvalidQueryError for anything else."""
+    given = request.args.get(name)
+    if given is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,10}", given) or not 0 <= int(given) <= most:
+        raise errors.InvalidQueryError(f"{name} must be a whole number from 0 to {most}")
+    return int(given)
+
+
+def _json(document: Any) -> Response:  # noqa: ANN401 - whatever JSON can say
+    return Response(json.dumps(document, allow_nan=False), mimetype="application/json")
+
+
+def _take_request_id() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _name_request(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    return response
+
+
+def _problem(error: Exception) -> Response:
+    """Any failure as problem details. Only what is our own fault is logged, with the request's id and its stack."""
+    headers = {}
+    if isinstance(error, HTTPException):
+        known = _of_werkzeug(error)
+        headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    else:
+        known = errors.as_service_error(error)
+    if known.status == 500 or (known is not error and known.status == 503):  # noqa: PLR2004 - HTTP's own numbers
+        _logger.error("request %s to %s failed", g.request_id, request.url_rule, exc_info=error)
+    body = errors.problem(known, g.request_id)
+    return Response(body, known.status, headers, content_type=errors.CONTENT_TYPE)
+
+
+def _of_werkzeug(error: HTTPException) -> errors.ServiceError:
+    match error.code:
+        case 404:
+            return errors.NotFoundError("there is nothing at this path")
+        case 405:
+            return errors.MethodNotAllowedError(f"{request.method} does nothing here")
+        case 413:
+            return errors.TooLargeError(f"the body may have {request.max_content_length:,} bytes at most")
+        case _:
+            return errors.BadRequestError("the request cannot be understood")

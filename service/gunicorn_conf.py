@@ -1,0 +1,16 @@
+"""gunicorn's settings. `stature serve` names this file and adds --bind and --workers, which beat what stands here."""
+
+from __future__ import annotations
+
+import logging
+
+worker_class = "gthread"
+threads = 8
+timeout = 30  # seconds without a sign of life from a worker
+graceful_timeout = 20  # seconds for requests in flight, after SIGTERM
+keepalive = 5  # seconds
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats are written here, and memory never blocks them as a disk can
+control_socket_disable = True
+accesslog = None  # a path is not worth a line, and a measurement must never get into one
+
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

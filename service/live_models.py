@@ -1,0 +1,128 @@
+"""The versions in memory: the champion and every other alias, kept up with the registry by a watcher.
+
+One daemon thread a worker asks for the next log record. On a change it loads and verifies what is new, and then swaps
+one reference; a request sees the old state or the new one, never something between. If a new champion cannot be loaded
+the old one stays, the log says why, and the watcher tries again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from model.errors import CorruptionError, NotFoundError, StatureError, StorageError
+from model.registry.registry import CHAMPION, Head
+from service.errors import NotReadyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from model.registry.registry import Registry
+    from model.registry.version import Version
+
+_PINNED_VERSIONS = 16
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is served, as of one moment of the log."""
+
+    head: Head = field(default_factory=Head)
+    versions: Mapping[int, Version] = field(default_factory=dict)
+    """The aliased versions, by number, verified."""
+
+    @property
+    def champion(self) -> Version | None:
+        number = self.head.champion
+        return None if number is None else self.versions.get(number)
+
+
+class LiveModels:
+    """The champion, other versions by number or alias, and the watcher that follows the registry."""
+
+    def __init__(self, registry: Registry, poll_seconds: float) -> None:
+        self.registry = registry
+        self._poll_seconds = poll_seconds
+        self._live = Live()
+        self._failure = ""
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="registry-watcher", daemon=True)
+        self._pinned = lru_cache(_PINNED_VERSIONS)(registry.load)
+
+    def start(self) -> None:
+        """Load what there is, then follow. Called in each worker, after the fork."""
+        self._try_to_refresh()
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """End the watcher; what is in memory is still served."""
+        self._stopping.set()
+        self._watcher.join()
+
+    @property
+    def live(self) -> Live:
+        """What is served now."""
+        return self._live
+
+    def champion(self) -> Version:
+        """Raises NotReadyError where none is in memory."""
+        champion = self._live.champion
+        if champion is None:
+            raise NotReadyError(
+                f"no champion of {self.registry.model} is in memory: one must be trained and promoted first"
+            )
+        return champion
+
+    def pinned(self, name: str) -> Version:
+        """The version that a number or an alias names. NotFoundError, CorruptionError, StorageError."""
+        live = self._live
+        number = self.registry.resolve(name, live.head)
+        return live.versions.get(number) or self._pinned(number)
+
+    def refresh(self) -> None:
+        """Follow the log to its end and load what its aliases name. Raises StatureError, and then nothing changed."""
+        before = self._live
+        head = self.registry.after(before.head)
+        if head.number == before.head.number and not self._missing(before):
+            return
+        versions: dict[int, Version] = {}
+        failures: list[str] = []
+        for alias, number in head.state.aliases.items():
+            try:
+                versions[number] = before.versions.get(number) or self.registry.load(number)
+            except (CorruptionError, NotFoundError, StorageError) as error:
+                if alias == CHAMPION:
+                    raise
+                failures.append(f"{alias}: {error}")
+        self._live = Live(head, versions)
+        if head.champion != before.head.champion:
+            _logger.info("serving version %s of %s, log record %s", head.champion, self.registry.model, head.number)
+        self._note_failure("; ".join(failures))
+
+    @staticmethod
+    def _missing(live: Live) -> bool:
+        return any(number not in live.versions for number in live.head.state.aliases.values())
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(self._poll_seconds):
+            self._try_to_refresh()
+
+    def _try_to_refresh(self) -> None:
+        try:
+            self.refresh()
+        except StatureError as error:
+            self._note_failure(str(error))
+        except Exception:
+            # The watcher outlives whatever comes: a worker that no longer follows the registry would not be noticed.
+            _logger.exception("following the registry failed; trying again")
+
+    def _note_failure(self, failure: str) -> None:
+        """Say it once, not at every look."""
+        if failure and failure != self._failure:
+            champion = self._live.head.champion
+            _logger.error("keeping %s: %s", f"version {champion}" if champion else "no version", failure)
+        self._failure = failure

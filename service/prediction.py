@@ -1,0 +1,177 @@
+"""Bytes in, reply out, free of any web framework: parse, validate, convert, predict, write.
+
+Each of the three functions takes the body of a request and the version that answers it, and returns the body of the
+answer. They raise `service.errors`, never anything that a caller could have caused otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from model import units
+from model.errors import MeasurementsError
+from model.predictor import likelier
+from service.errors import FieldError, InvalidMeasurementsError, NotJsonError
+from service.schemas import Batch, Columns, Measurements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from model.network.network import Array
+    from model.registry.version import Version
+
+    Predict = Callable[[bytes, Version, int], bytes]
+
+T = TypeVar("T")
+
+_MEASUREMENTS: TypeAdapter[Measurements] = TypeAdapter(Measurements)
+_BATCH: TypeAdapter[Batch] = TypeAdapter(Batch)
+_COLUMNS: TypeAdapter[Columns] = TypeAdapter(Columns)
+
+
+def predict_one(body: bytes, version: Version, maximum_people: int) -> bytes:
+    """`{"weight_kg": 73, "height_cm": 182}` -> the probability for this person."""
+    del maximum_people  # one is allowed
+    fields, values = _pair(_parse(_MEASUREMENTS, body))
+    try:
+        weight_lb, height_in = units.to_canonical(values[0], fields[0], values[1], fields[1])
+    except MeasurementsError as error:
+        raise InvalidMeasurementsError(list(_field_errors(error, "#/{}"))) from None
+    return _write(version.predict(weight_lb, height_in) | version.identity)
+
+
+def predict_batch(body: bytes, version: Version, maximum_people: int) -> bytes:
+    """`{"instances": [{…}, …]}` -> a prediction for each, in their order; all or nothing."""
+    instances = _parse(_BATCH, body).instances
+    _check_count(len(instances), maximum_people, "#/instances")
+    measurements = np.empty((len(instances), 2))
+    errors: list[FieldError] = []
+    for row, instance in enumerate(instances):
+        fields, values = _pair(instance)
+        try:
+            measurements[row] = units.to_canonical(values[0], fields[0], values[1], fields[1])
+        except MeasurementsError as error:
+            errors.extend(_field_errors(error, f"#/instances/{row}/{{}}"))
+    if errors:
+        raise InvalidMeasurementsError(errors)
+    probabilities, inside = _predict(version, measurements)
+    predictions = [
+        {"probability_female": probability, "likelier": likelier(probability), "in_training_range": in_training_range}
+        for probability, in_training_range in zip(probabilities.tolist(), inside.tolist(), strict=True)
+    ]
+    return _write({"predictions": predictions} | version.identity)
+
+
+def predict_columns(body: bytes, version: Version, maximum_people: int) -> bytes:
+    """`{"weight_kg": […], "height_cm": […]}` -> a list of probabilities, in their order; all or nothing."""
+    (weight_field, height_field), (weights, heights) = _pair(_parse(_COLUMNS, body))
+    if len(weights) != len(heights):
+        detail = f"{weight_field.name} has {len(weights)} values and {height_field.name} {len(heights)}; one a person"
+        raise InvalidMeasurementsError([FieldError(f"#/{height_field.name}", "unequal_lengths", detail)])
+    _check_count(len(weights), maximum_people, f"#/{weight_field.name}")
+    given = np.column_stack([np.array(weights, dtype=np.float64), np.array(heights, dtype=np.float64)])
+    lowest = [weight_field.minimum, height_field.minimum]
+    highest = [weight_field.maximum, height_field.maximum]
+    errors: list[FieldError] = []
+    for row in np.flatnonzero(~((given >= lowest) & (given <= highest)).all(axis=1)).tolist():
+        try:
+            units.to_canonical(weights[row], weight_field, heights[row], height_field)
+        except MeasurementsError as error:
+            errors.extend(_field_errors(error, f"#/{{}}/{row}"))
+    if errors:
+        raise InvalidMeasurementsError(errors)
+    canonical = [weight_field.to_canonical(given[:, 0]), height_field.to_canonical(given[:, 1])]
+    probabilities, inside = _predict(version, np.column_stack(canonical))
+    answer = {"probability_female": probabilities.tolist(), "outside_training_range": np.flatnonzero(~inside).tolist()}
+    return _write(answer | version.identity)
+
+
+def _predict(version: Version, measurements: Array) -> tuple[Array, Any]:
+    return version.predictor.probabilities_female(measurements), version.training_range.contains(measurements)
+
+
+def _pair(measurements: BaseModel) -> tuple[list[units.Field], list[Any]]:
+    """The fields of a pair, weight first, and what was given in them: a number each, or a column each."""
+    given = dict(measurements)
+    return [units.FIELDS[name] for name in given], list(given.values())
+
+
+def _check_count(people: int, maximum_people: int, pointer: str) -> None:
+    if people > maximum_people:
+        detail = f"{people:,} people in one request; at most {maximum_people:,} are answered at once"
+        raise InvalidMeasurementsError([FieldError(pointer, "too_many_people", detail)])
+
+
+def _write(answer: dict[str, Any]) -> bytes:
+    """JSON, with every digit of the probabilities; what is not a number would be our fault, and is no JSON."""
+    return json.dumps(answer, allow_nan=False).encode()
+
+
+# Parsing: bytes that are not JSON are one thing, data that is not valid is another.
+
+
+def _parse(schema: TypeAdapter[T], body: bytes) -> T:
+    try:
+        return schema.validate_python(decode_json(body))
+    except ValidationError as error:
+        raise InvalidMeasurementsError([_field_error(dict(one)) for one in error.errors()]) from None
+
+
+def decode_json(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
+    """Raises NotJsonError for bytes that are not JSON in UTF-8, for a name that occurs twice, and for NaN."""
+    try:
+        # Every number is read as a float: an integer of a million digits is then infinite at once, and refused.
+        return json.loads(
+            body.decode("utf-8"), parse_int=float, parse_constant=_no_constant, object_pairs_hook=_unique
+        )
+    except UnicodeDecodeError as error:
+        raise NotJsonError(f"the body is not UTF-8: byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise NotJsonError(f"the body is not JSON: {error.msg}, line {error.lineno} column {error.colno}") from None
+    except RecursionError:
+        raise NotJsonError("the body is nested too deeply") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise NotJsonError(f"the body has {twice!r:.80} twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise NotJsonError(f"the body is not JSON: {name} is no number")
+
+
+_TAGS = {"metric", "imperial"}
+_IN_WORDS = {
+    "missing": ("missing", "this field is missing"),
+    "extra_forbidden": ("unknown_field", "this field is not known"),
+    "float_type": ("not_a_number", "a number is expected"),
+    "finite_number": ("not_finite", "this number is too large"),
+    "list_type": ("not_a_list", "a list is expected"),
+    "model_type": ("not_an_object", "an object is expected"),
+    "dict_type": ("not_an_object", "an object is expected"),
+}
+_EXPECTED = "; weight_kg with height_cm, or weight_lb with height_in, are expected"
+
+
+def _field_error(error: dict[str, Any]) -> FieldError:
+    """One of pydantic's errors in our words, without what was sent."""
+    path = [part for part in error["loc"] if part not in _TAGS]
+    code, detail = _IN_WORDS.get(error["type"], (error["type"], error["msg"]))
+    if code in ("missing", "unknown_field") and path[-1:] != ["instances"]:
+        detail += _EXPECTED
+    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return FieldError(f"#{pointer:.200}", code, detail)
+
+
+def _field_errors(error: MeasurementsError, pointer: str) -> Iterator[FieldError]:
+    for field, code, detail in error.problems:
+        yield FieldError(pointer.format(field), code, detail)

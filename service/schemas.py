@@ -1,0 +1,70 @@
+"""What comes in, in pydantic: two closed pairs of measurements, alone, in a list, or as columns.
+
+The unit is in the field's name. Nothing is converted on the way in: a text is not a number, NaN and infinity are not
+measurements, and a field that is not known is an error and not ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+
+from model import units
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class MetricMeasurements(_Closed):
+    """One person, in kilograms and centimetres."""
+
+    weight_kg: float
+    height_cm: float
+
+
+class ImperialMeasurements(_Closed):
+    """One person, in pounds and inches."""
+
+    weight_lb: float
+    height_in: float
+
+
+class MetricColumns(_Closed):
+    """Many people, in kilograms and centimetres: the first of each list is the first person."""
+
+    weight_kg: list[float]
+    height_cm: list[float]
+
+
+class ImperialColumns(_Closed):
+    """Many people, in pounds and inches: the first of each list is the first person."""
+
+    weight_lb: list[float]
+    height_in: list[float]
+
+
+def _unit_system(value: Any) -> str:  # noqa: ANN401 - anything may have been sent
+    """Which pair was meant: the one whose fields are there; the metric one in doubt, so that an error can be told."""
+    names = value.keys() if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else ()
+    imperial = names & _IMPERIAL_NAMES if names else ()
+    return "imperial" if imperial and not names & _METRIC_NAMES else "metric"
+
+
+_METRIC_NAMES, _IMPERIAL_NAMES = ({field.name for field in pair} for pair in units.PAIRS)
+
+Measurements = Annotated[
+    Annotated[MetricMeasurements, Tag("metric")] | Annotated[ImperialMeasurements, Tag("imperial")],
+    Discriminator(_unit_system),
+]
+Columns = Annotated[
+    Annotated[MetricColumns, Tag("metric")] | Annotated[ImperialColumns, Tag("imperial")],
+    Discriminator(_unit_system),
+]
+
+
+class Batch(_Closed):
+    """A list of people, each in either pair of units."""
+
+    instances: list[Measurements]

@@ -1,0 +1,43 @@
+"""What the service is told by its environment, read once into one frozen object. An invalid value is fatal, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Settings(BaseModel):
+    """Each field is read from STATURE_ and its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    registry: Path = Path("./registry")
+    model: str = "gender"
+    poll_seconds: Annotated[float, Field(gt=0.0, le=3600.0)] = 1.0
+    """How often each worker asks the registry for a new log record."""
+    maximum_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 4 << 20
+    """A request with a larger body is refused with 413."""
+    maximum_people: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
+    """A batch of more people is refused with 422."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Raises SettingsError, naming the variable, for a value that cannot be."""
+        given = {
+            name: environment[variable]
+            for name in cls.model_fields
+            if (variable := f"STATURE_{name.upper()}") in environment
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            name = str(first["loc"][0])
+            raise SettingsError(f"STATURE_{name.upper()} is {given[name]!r}: {first['msg']}") from None
