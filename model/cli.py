@@ -77,25 +77,29 @@ def serving(command: Command) -> Command:
     return command
 
 
-class _ExpectType(click.ParamType):
+class _ExpectType(click.ParamType[int | Literal["none"]]):
     name = "VERSION|none"
 
     def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None  # noqa: ANN401 - click's
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        parameter: click.Parameter | None,
+        context: click.Context | None,
     ) -> int | Literal["none"]:
-        if value == "none" or isinstance(value, int):
-            return value  # type: ignore[return-value]  # one of the two, by the line above
         try:
-            return int(value)
+            return "none" if value == "none" else int(value)
         except ValueError:
             self.fail(f"{value!r} is neither the number of a version nor 'none'", parameter, context)
 
 
-class _LayersType(click.ParamType):
+class _LayersType(click.ParamType[tuple[int, ...]]):
     name = "NEURONS[,NEURONS…]|none"
 
     def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None  # noqa: ANN401 - click's
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        parameter: click.Parameter | None,
+        context: click.Context | None,
     ) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
@@ -170,9 +174,7 @@ def serve(registry_path: str, model: str, *, as_json: bool, host: str, port: int
 )
 @click.option("--publish-identical", is_flag=True, help="Publish even what is identical to the champion.")
 @click.option("--if-empty", is_flag=True, help="Do nothing if there is a champion already.")
-@click.pass_context
-def train(  # noqa: PLR0917 - click calls it by name
-    context: click.Context,
+def train(
     registry_path: str,
     model: str,
     *,
@@ -186,7 +188,7 @@ def train(  # noqa: PLR0917 - click calls it by name
     from model.registry.registry import whoami  # noqa: PLC0415
     from model.training import job  # noqa: PLC0415
 
-    chosen = context.get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
+    chosen = click.get_current_context().get_parameter_source("model") == click.core.ParameterSource.COMMANDLINE
     registry = _registry(registry_path, job.TUTORIAL if data == job.TUTORIAL and not chosen else model)
     champion = registry.head().champion
     if if_empty and champion is not None:
@@ -239,8 +241,10 @@ def _outcome_in_words(registry: Registry, outcome: Outcome) -> str:
     lines = [
         f"{len(people):,} people of {people.source}: {len(people) - held_out:,} trained on, {held_out:,} held out",
         *(f"  left out: {count:,} x {reason}" for reason, count in people.left_out.items()),
-        f"{trainer.name}, {'-'.join(map(str, outcome.layer_sizes))}, seed {trainer.seed}: "
-        f"loss {trainer.final_loss:.6f} after {trainer.epochs:,} epochs",
+        (
+            f"{trainer.name}, {'-'.join(map(str, outcome.layer_sizes))}, seed {trainer.seed}: "
+            f"loss {trainer.final_loss:.6f} after {trainer.epochs:,} epochs"
+        ),
         "",
         _table(
             (f"on {evaluation.people:,} {evaluation.population.replace('_', ' ')}", *_METRICS),
@@ -340,8 +344,10 @@ def show(registry_path: str, model: str, *, as_json: bool, name: str) -> None:
             f"weights    {path}",
             f"digest     {manifest.digest}",
             f"created    {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC by {manifest.created_by}",
-            f"trained    {manifest.trainer.name}, {'-'.join(map(str, manifest.layer_sizes))}, "
-            f"seed {manifest.trainer.seed}, on {manifest.data.trained_people:,} people of {manifest.data.source}",
+            (
+                f"trained    {manifest.trainer.name}, {'-'.join(map(str, manifest.layer_sizes))}, "
+                f"seed {manifest.trainer.seed}, on {manifest.data.trained_people:,} people of {manifest.data.source}"
+            ),
             f"verdict    {'promote' if manifest.verdict.promote else 'do not promote'}: {manifest.verdict.reason}",
             *(f"{metric:<18} {getattr(manifest.evaluation.metrics, metric):.4f}" for metric in _METRICS),
             "",

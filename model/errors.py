@@ -1,16 +1,16 @@
 """Every failure of this package, one tree. Nothing here knows of HTTP or of exit codes.
 
-    StatureError                 what went wrong, where, what was expected, what to do: in words for a person
-    ├── SettingsError            a setting, flag or environment variable that cannot be
-    ├── MeasurementsError        a pair of measurements outside the model's domain
-    ├── DataError                a file of people that cannot be trained on
-    ├── TrainingError            a fit that did not end in a usable network
-    ├── StorageError             the registry's storage did not do what it must
-    └── RegistryError            what the registry holds, or does not hold
-        ├── NotFoundError        no such version, alias or champion
-        ├── ExpectationError     `expect` did not hold: someone moved the alias in between
-        ├── RefusedError         an operation that the registry's rules forbid
-        └── CorruptionError      a file in the registry is not what it must be
+StatureError                 what went wrong, where, what was expected, what to do: in words for a person
+├── SettingsError            a setting, flag or environment variable that cannot be
+├── MeasurementsError        a pair of measurements outside the model's domain
+├── DataError                a file of people that cannot be trained on
+├── TrainingError            a fit that did not end in a usable network
+├── StorageError             the registry's storage did not do what it must
+└── RegistryError            what the registry holds, or does not hold
+    ├── NotFoundError        no such version, alias or champion
+    ├── ExpectationError     `expect` did not hold: someone moved the alias in between
+    ├── RefusedError         an operation that the registry's rules forbid
+    └── CorruptionError      a file in the registry is not what it must be
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.network.network import Array, Network
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from model.network.network import Array, Network
 
 Booleans = NDArray[np.bool_]
 
@@ -44,7 +44,8 @@ class Predictor:
 
     def inputs(self, measurements: Array) -> Array:
         """What the network is fed: (people, 2) in pounds and inches -> (people, 2)."""
-        return (measurements - np.array(self.shift)) / np.array(self.scale)
+        inputs: Array = (measurements - np.array(self.shift)) / np.array(self.scale)
+        return inputs
 
     def totals(self, measurements: Array) -> Array:
         """The log-odds of female: (people, 2) -> (people,)."""
@@ -63,9 +64,7 @@ class Predictor:
             (height_in - self.shift[1]) / self.scale[1],
         )
         for layer in self._plain_layers:
-            activations = [
-                _sigmoid(sum(map(operator.mul, weights, activations)) + bias) for weights, bias in layer
-            ]
+            activations = [_sigmoid(sum(map(operator.mul, weights, activations)) + bias) for weights, bias in layer]
         return activations[0]
 
     @cached_property
@@ -121,12 +120,12 @@ class TrainingRange:
         means, covariances = [], []
         for gender in (MALE, FEMALE):
             who = female == gender
-            mean = np.average(measurements[who], axis=0, weights=counts[who])
-            covariance = np.cov(measurements[who], rowvar=False, fweights=counts[who], ddof=0)
+            weight, height = np.average(measurements[who], axis=0, weights=counts[who]).tolist()
+            means.append((weight, height))
             # What is measured to a pound or an inch varies at least by its rounding. It matters for a handful only.
-            covariance += np.diag([1.0 / 12.0, 1.0 / 12.0])
-            means.append(tuple(mean.tolist()))
-            covariances.append(tuple(tuple(row) for row in covariance.tolist()))
+            covariance = np.cov(measurements[who], rowvar=False, fweights=counts[who], ddof=0) + np.eye(2) / 12.0
+            (a, b), (c, d) = covariance.tolist()
+            covariances.append(((a, b), (c, d)))
         unbounded = cls(tuple(means), tuple(covariances), math.inf)
         radius = np.quantile(unbounded.distances(measurements), cls.SHARE, weights=counts, method="inverted_cdf")
         return cls(unbounded.means, unbounded.covariances, float(radius))
@@ -138,7 +137,8 @@ class TrainingRange:
 
     def contains_one(self, weight_lb: float, height_in: float) -> bool:
         """The same for one person, in plain floats."""
-        return min(self._squares(weight_lb, height_in)) <= self.radius**2
+        nearer: float = min(self._squares(weight_lb, height_in))
+        return nearer <= self.radius**2
 
     def distances(self, measurements: Array) -> Array:
         """To the nearer gender: (people, 2) -> (people,)."""
@@ -157,6 +157,5 @@ class TrainingRange:
     def _inverses(self) -> list[tuple[float, float, float]]:
         """The inverse covariances: (weight · weight, weight · height, height · height)."""
         return [
-            (d / (a * d - b * c), -b / (a * d - b * c), a / (a * d - b * c))
-            for ((a, b), (c, d)) in self.covariances
+            (d / (a * d - b * c), -b / (a * d - b * c), a / (a * d - b * c)) for ((a, b), (c, d)) in self.covariances
         ]

@@ -15,10 +15,10 @@ from model.errors import MeasurementsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy
+    import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[numpy.float64]
+    Array = NDArray[np.float64]
 
 KILOGRAMS_PER_POUND = 0.45359237
 CENTIMETRES_PER_INCH = 2.54
@@ -66,9 +66,7 @@ def _fields(
     )
 
 
-WEIGHT_KG, WEIGHT_LB = _fields(
-    "weight", ("kg", "kilograms"), ("lb", "pounds"), KILOGRAMS_PER_POUND, WEIGHT_DOMAIN_KG
-)
+WEIGHT_KG, WEIGHT_LB = _fields("weight", ("kg", "kilograms"), ("lb", "pounds"), KILOGRAMS_PER_POUND, WEIGHT_DOMAIN_KG)
 HEIGHT_CM, HEIGHT_IN = _fields(
     "height", ("cm", "centimetres"), ("in", "inches"), CENTIMETRES_PER_INCH, HEIGHT_DOMAIN_CM
 )
@@ -94,18 +92,14 @@ def body_mass_index(weight_lb: float, height_in: float) -> float:
     return weight_lb * KILOGRAMS_PER_POUND / (height_in * CENTIMETRES_PER_INCH / 100.0) ** 2
 
 
-def _problems(
-    weight: float, weight_field: Field, height: float, height_field: Field
-) -> Iterator[tuple[str, str, str]]:
+def _problems(weight: float, weight_field: Field, height: float, height_field: Field) -> Iterator[tuple[str, str, str]]:
     """What is wrong with a pair of which at least one lies outside the domain: (field, code, detail) of each problem.
 
     Two mistakes explain most such pairs: the two values are swapped, or what lies outside is in the other unit. Where
     both would do, the one that leaves the more usual adult is named.
     """
     outside = [
-        (value, field)
-        for value, field in ((weight, weight_field), (height, height_field))
-        if not field.contains(value)
+        (value, field) for value, field in ((weight, weight_field), (height, height_field)) if not field.contains(value)
     ]
     meant = {field: _OTHER_UNIT[field] for value, field in outside if _OTHER_UNIT[field].contains(value)}
     if weight_field.contains(height) and height_field.contains(weight):

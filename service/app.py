@@ -13,7 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
@@ -40,12 +40,29 @@ _logger = logging.getLogger(__name__)
 def create_app(settings: Settings, live_models: LiveModels) -> Flask:
     """The application for these settings, answering with these models."""
     app = Flask("service", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.maximum_body_bytes
+    # werkzeug silently cuts a body without a length at its limit: one byte more, to tell a full body from a cut one.
+    app.config["MAX_CONTENT_LENGTH"] = settings.maximum_body_bytes + 1
     app.url_map.merge_slashes = False
-    registry = live_models.registry
+    _add_predictions(app, settings, live_models)
+    _add_registry(app, live_models)
+    _add_probes(app, live_models)
+    app.before_request(_take_request_id)
+    app.after_request(_name_request)
+    app.register_error_handler(Exception, _problem)
+    return app
 
+
+def from_environment() -> Flask:
+    """What gunicorn calls in each worker: settings, registry, the watcher, the application."""
+    settings = Settings.from_environment(os.environ)
+    live_models = LiveModels(Registry(LocalStorage(settings.registry), settings.model), settings.poll_seconds)
+    live_models.start()
+    return create_app(settings, live_models)
+
+
+def _add_predictions(app: Flask, settings: Settings, live_models: LiveModels) -> None:
     def answer(predict: Predict, version: Version) -> Response:
-        body = predict(_json_body(), version, settings.maximum_people)
+        body = predict(_json_body(settings.maximum_body_bytes), version, settings.maximum_people)
         response = Response(body, mimetype="application/json")
         response.headers["X-Model-Version"] = str(version.manifest.number)
         return response
@@ -62,9 +79,13 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
             f"/versions/<name>/predict{suffix}", f"pinned{suffix}", pinned_route(predict), methods=["POST"]
         )
 
+
+def _add_registry(app: Flask, live_models: LiveModels) -> None:
+    registry = live_models.registry
+
     @app.get("/versions")
     def versions() -> Response:
-        before, limit = _whole_number("before", 10**10), _whole_number("limit", _LISTED, _MOST_LISTED)
+        before, limit = _whole_number("before", default=10**10), _limit()
         head = live_models.live.head
         numbers = [number for number in registry.numbers() if number < before and not head.is_deleted(number)]
         listed = numbers[::-1][:limit]
@@ -90,8 +111,8 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
 
     @app.get("/log")
     def log() -> Response:
-        after, limit = _whole_number("after", 0), _whole_number("limit", _LISTED, _MOST_LISTED)
-        records = []
+        after, limit = _whole_number("after", default=0), _limit()
+        records: list[dict[str, Any]] = []
         for record in registry.log(after):
             if len(records) == limit:
                 break
@@ -100,6 +121,8 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
         following = f"/log?after={after + limit}&limit={limit}" if after + limit < end else None
         return _json({"model": registry.model, "records": records, "next": following})
 
+
+def _add_probes(app: Flask, live_models: LiveModels) -> None:
     @app.get("/livez")
     def livez() -> Response:
         return _json({"status": "alive"})
@@ -109,33 +132,27 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
         champion = live_models.champion()
         return _json({"status": "ready", **champion.identity, "log_number": live_models.live.head.number})
 
-    app.before_request(_take_request_id)
-    app.after_request(_name_request)
-    app.register_error_handler(Exception, _problem)
-    return app
 
-
-def from_environment() -> Flask:
-    """What gunicorn calls in each worker: settings, registry, the watcher, the application."""
-    settings = Settings.from_environment(os.environ)
-    live_models = LiveModels(Registry(LocalStorage(settings.registry), settings.model), settings.poll_seconds)
-    live_models.start()
-    return create_app(settings, live_models)
-
-
-def _json_body() -> bytes:
+def _json_body(maximum_bytes: int) -> bytes:
     if request.mimetype != "application/json":
         raise errors.UnsupportedMediaTypeError("send JSON, with the header Content-Type: application/json")
-    return request.get_data(cache=False)
+    body = request.get_data(cache=False)
+    if len(body) > maximum_bytes:
+        raise RequestEntityTooLarge
+    return body
 
 
-def _whole_number(name: str, default: int, most: int = 10**10) -> int:
+def _limit() -> int:
+    return _whole_number("limit", default=_LISTED, least=1, most=_MOST_LISTED)
+
+
+def _whole_number(name: str, *, default: int, least: int = 0, most: int = 10**10) -> int:
     """A number in the query string. InvalidQueryError for anything else."""
     given = request.args.get(name)
     if given is None:
         return default
-    if not re.fullmatch(r"[0-9]{1,10}", given) or not 0 <= int(given) <= most:
-        raise errors.InvalidQueryError(f"{name} must be a whole number from 0 to {most}")
+    if not re.fullmatch(r"[0-9]{1,11}", given) or not least <= int(given) <= most:
+        raise errors.InvalidQueryError(f"{name} must be a whole number from {least} to {most}")
     return int(given)
 
 
@@ -174,6 +191,6 @@ def _of_werkzeug(error: HTTPException) -> errors.ServiceError:
         case 405:
             return errors.MethodNotAllowedError(f"{request.method} does nothing here")
         case 413:
-            return errors.TooLargeError(f"the body may have {request.max_content_length:,} bytes at most")
+            return errors.TooLargeError(f"the body may have {(request.max_content_length or 1) - 1:,} bytes at most")
         case _:
             return errors.BadRequestError("the request cannot be understood")

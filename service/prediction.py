@@ -36,7 +36,7 @@ _COLUMNS: TypeAdapter[Columns] = TypeAdapter(Columns)
 def predict_one(body: bytes, version: Version, maximum_people: int) -> bytes:
     """`{"weight_kg": 73, "height_cm": 182}` -> the probability for this person."""
     del maximum_people  # one is allowed
-    fields, values = _pair(_parse(_MEASUREMENTS, body))
+    fields, values = _pair(_parse(_MEASUREMENTS, body, _A_PAIR))
     try:
         weight_lb, height_in = units.to_canonical(values[0], fields[0], values[1], fields[1])
     except MeasurementsError as error:
@@ -46,7 +46,7 @@ def predict_one(body: bytes, version: Version, maximum_people: int) -> bytes:
 
 def predict_batch(body: bytes, version: Version, maximum_people: int) -> bytes:
     """`{"instances": [{…}, …]}` -> a prediction for each, in their order; all or nothing."""
-    instances = _parse(_BATCH, body).instances
+    instances = _parse(_BATCH, body, _INSTANCES).instances
     _check_count(len(instances), maximum_people, "#/instances")
     measurements = np.empty((len(instances), 2))
     errors: list[FieldError] = []
@@ -68,7 +68,7 @@ def predict_batch(body: bytes, version: Version, maximum_people: int) -> bytes:
 
 def predict_columns(body: bytes, version: Version, maximum_people: int) -> bytes:
     """`{"weight_kg": […], "height_cm": […]}` -> a list of probabilities, in their order; all or nothing."""
-    (weight_field, height_field), (weights, heights) = _pair(_parse(_COLUMNS, body))
+    (weight_field, height_field), (weights, heights) = _pair(_parse(_COLUMNS, body, _A_PAIR))
     if len(weights) != len(heights):
         detail = f"{weight_field.name} has {len(weights)} values and {height_field.name} {len(heights)}; one a person"
         raise InvalidMeasurementsError([FieldError(f"#/{height_field.name}", "unequal_lengths", detail)])
@@ -111,23 +111,25 @@ def _write(answer: dict[str, Any]) -> bytes:
     return json.dumps(answer, allow_nan=False).encode()
 
 
+_A_PAIR = "; weight_kg with height_cm, or weight_lb with height_in, are expected"
+_INSTANCES = "; instances, a list of people, is expected"
+
+
 # Parsing: bytes that are not JSON are one thing, data that is not valid is another.
 
 
-def _parse(schema: TypeAdapter[T], body: bytes) -> T:
+def _parse(schema: TypeAdapter[T], body: bytes, expected: str) -> T:
     try:
         return schema.validate_python(decode_json(body))
     except ValidationError as error:
-        raise InvalidMeasurementsError([_field_error(dict(one)) for one in error.errors()]) from None
+        raise InvalidMeasurementsError([_field_error(dict(one), expected) for one in error.errors()]) from None
 
 
 def decode_json(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
     """Raises NotJsonError for bytes that are not JSON in UTF-8, for a name that occurs twice, and for NaN."""
     try:
         # Every number is read as a float: an integer of a million digits is then infinite at once, and refused.
-        return json.loads(
-            body.decode("utf-8"), parse_int=float, parse_constant=_no_constant, object_pairs_hook=_unique
-        )
+        return json.loads(body.decode("utf-8"), parse_int=float, parse_constant=_no_constant, object_pairs_hook=_unique)
     except UnicodeDecodeError as error:
         raise NotJsonError(f"the body is not UTF-8: byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -159,15 +161,14 @@ _IN_WORDS = {
     "model_type": ("not_an_object", "an object is expected"),
     "dict_type": ("not_an_object", "an object is expected"),
 }
-_EXPECTED = "; weight_kg with height_cm, or weight_lb with height_in, are expected"
 
 
-def _field_error(error: dict[str, Any]) -> FieldError:
+def _field_error(error: dict[str, Any], expected: str) -> FieldError:
     """One of pydantic's errors in our words, without what was sent."""
     path = [part for part in error["loc"] if part not in _TAGS]
     code, detail = _IN_WORDS.get(error["type"], (error["type"], error["msg"]))
-    if code in ("missing", "unknown_field") and path[-1:] != ["instances"]:
-        detail += _EXPECTED
+    if code in ("missing", "unknown_field"):
+        detail += expected if len(path) == 1 else _A_PAIR
     pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
     return FieldError(f"#{pointer:.200}", code, detail)
 

@@ -47,9 +47,8 @@ class ImperialColumns(_Closed):
 
 def _unit_system(value: Any) -> str:  # noqa: ANN401 - anything may have been sent
     """Which pair was meant: the one whose fields are there; the metric one in doubt, so that an error can be told."""
-    names = value.keys() if isinstance(value, dict) else vars(value) if isinstance(value, BaseModel) else ()
-    imperial = names & _IMPERIAL_NAMES if names else ()
-    return "imperial" if imperial and not names & _METRIC_NAMES else "metric"
+    names = set(value if isinstance(value, dict) else ())
+    return "imperial" if names & _IMPERIAL_NAMES and not names & _METRIC_NAMES else "metric"
 
 
 _METRIC_NAMES, _IMPERIAL_NAMES = ({field.name for field in pair} for pair in units.PAIRS)

@@ -1,6 +1,6 @@
 """The neural network and how it learns: pure numpy, no files, no units. Everything here is written out by hand.
 
-    network.py    neurons, layers, feedforward, backpropagation
-    losses.py     how wrong an output is: mean squared error, log-loss
-    trainers.py   how to become less wrong: stochastic gradient descent, Gauss-Newton
+network.py    neurons, layers, feedforward, backpropagation
+losses.py     how wrong an output is: mean squared error, log-loss
+trainers.py   how to become less wrong: stochastic gradient descent, Gauss-Newton
 """

@@ -8,7 +8,7 @@ Shapes: targets and totals are (people, outputs); `counts` (people,) says how ma
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from model.network.network import Array, sigmoid
 class Loss(Protocol):
     """What a trainer needs to know of a loss: its value, its slope and its curvature."""
 
-    name: str
+    name: Literal["mean_squared_error", "log_loss"]
 
     def of_each(self, targets: Array, totals: Array) -> Array:
         """The loss of each person, (people,): the mean over the output neurons."""
@@ -38,7 +38,7 @@ def mean_squared_error(targets: Array, outputs: Array) -> float:
 class MeanSquaredError:
     """(target - output)², the tutorial's loss."""
 
-    name = "mean_squared_error"
+    name: Literal["mean_squared_error", "log_loss"] = "mean_squared_error"
 
     def of_each(self, targets: Array, totals: Array) -> Array:
         squares: Array = np.mean((targets - sigmoid(totals)) ** 2, axis=1)
@@ -47,11 +47,13 @@ class MeanSquaredError:
     def slopes(self, targets: Array, totals: Array) -> Array:
         """-2 (target - output) by the output, times the sigmoid's derivative, output · (1 - output)."""
         outputs = sigmoid(totals)
-        return -2.0 * (targets - outputs) * outputs * (1.0 - outputs) / totals.shape[1]
+        slopes: Array = -2.0 * (targets - outputs) * outputs * (1.0 - outputs) / totals.shape[1]
+        return slopes
 
     def curvatures(self, totals: Array) -> Array:
         outputs = sigmoid(totals)
-        return 2.0 * (outputs * (1.0 - outputs)) ** 2 / totals.shape[1]
+        curvatures: Array = 2.0 * (outputs * (1.0 - outputs)) ** 2 / totals.shape[1]
+        return curvatures
 
 
 class LogLoss:
@@ -61,18 +63,20 @@ class LogLoss:
     vanish where a neuron is saturated on the wrong side; that of the mean squared error does.
     """
 
-    name = "log_loss"
+    name: Literal["mean_squared_error", "log_loss"] = "log_loss"
 
     def of_each(self, targets: Array, totals: Array) -> Array:
         losses: Array = np.mean(np.logaddexp(0.0, totals) - targets * totals, axis=1)
         return losses
 
     def slopes(self, targets: Array, totals: Array) -> Array:
-        return (sigmoid(totals) - targets) / totals.shape[1]
+        slopes: Array = (sigmoid(totals) - targets) / totals.shape[1]
+        return slopes
 
     def curvatures(self, totals: Array) -> Array:
         outputs = sigmoid(totals)
-        return outputs * (1.0 - outputs) / totals.shape[1]
+        curvatures: Array = outputs * (1.0 - outputs) / totals.shape[1]
+        return curvatures
 
 
 MEAN_SQUARED_ERROR = MeanSquaredError()

@@ -89,7 +89,8 @@ def gauss_newton(
 
     `l2` is added, times half the sum of the squared weights (biases are free) and divided by the number of people: as
     much as it takes to keep a few people from being learned by heart, and ever less as there are more. Of `restarts`
-    random starts the best end is returned; `on_epoch` is told of each end. Raises TrainingError where no start ended in finite numbers.
+    random starts the best end is returned; `on_epoch` is told of each end. Raises TrainingError where no start ended
+    in finite numbers.
     """
     best: Fit | None = None
     epochs = 0

@@ -21,16 +21,15 @@ _KNOWN_OPERATIONS = {"promote", "rollback", "judge"}
 def problems(registry: Registry) -> Iterator[str]:
     """Each a sentence; nothing means that the registry is whole."""
     seen_transactions: dict[str, str] = {}
+    manifests: dict[int, str] = {}
     yield from _gaps("version", registry.numbers())
     yield from _gaps("log record", registry.record_numbers())
-    manifests: dict[int, str] = {}
     for number in registry.numbers():
         try:
             manifest, manifests[number] = registry.read_manifest(number)
+            yield from _repeated(manifest.transaction, f"version {number}", seen_transactions)
         except _UNREADABLE as error:
             yield str(error)
-        else:
-            yield from _repeated(manifest.transaction, f"version {number}", seen_transactions)
     head = Head()
     for number in registry.record_numbers():
         try:
@@ -38,18 +37,24 @@ def problems(registry: Registry) -> Iterator[str]:
         except _UNREADABLE as error:
             yield str(error)
             continue
-        if found.record is not None:
-            yield from _repeated(found.record.transaction, f"log record {number}", seen_transactions)
-            yield from _unfounded(found.record, manifests)
-            if head.number == number - 1:
-                yield from _inconsequent(found.record, head)
+        yield from _of_record(found.record, head, manifests, seen_transactions)
         head = found
     for number in manifests:
-        if number not in head.state.deleted:
-            try:
+        try:
+            if not head.is_deleted(number):
                 registry.load(number)
-            except _UNREADABLE as error:
-                yield str(error)
+        except _UNREADABLE as error:
+            yield str(error)
+
+
+def _of_record(
+    record: Record | None, before: Head, manifests: dict[int, str], seen_transactions: dict[str, str]
+) -> Iterator[str]:
+    if record is not None:
+        yield from _repeated(record.transaction, f"log record {record.number}", seen_transactions)
+        yield from _unfounded(record, manifests)
+        if before.number == record.number - 1:
+            yield from _inconsequent(record, before)
 
 
 def _gaps(kind: str, numbers: list[int]) -> Iterator[str]:

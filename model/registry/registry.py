@@ -4,8 +4,8 @@
     <model>/versions/0000000007.json    the manifest is created, which is the commit of version 7
     <model>/log/0000000012.json         creating it is the commit of one alias move; it holds the whole state after it
 
-A number is claimed by creating its file. Whoever finds it taken, or gets an unclear error, reads it back: if it is their
-own, they succeeded; if another's, they look at the new state of things and try the next number.
+A number is claimed by creating its file. Whoever finds it taken, or gets an unclear error, reads it back: if it is
+their own, they succeeded; if another's, they look at the new state of things and try the next number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from model.errors import CorruptionError, ExpectationError, NotFoundError, RefusedError, SettingsError, StorageError
 from model.registry.version import (
@@ -69,7 +69,7 @@ class State(Stored):
 
     model_config = ConfigDict(extra="allow")
 
-    aliases: dict[Name, Number] = {}
+    aliases: dict[Name, Number] = Field(default_factory=dict)
     deleted: tuple[Number, ...] = ()
 
 
@@ -173,7 +173,7 @@ class Registry:
         """The log as it was when this record was its last. NotFoundError, CorruptionError."""
         head = self.read_record(number)
         if head is None:
-            raise NotFoundError(f"{self} has no log record {number}")
+            raise NotFoundError(f"model {self.model} has no log record {number}")
         return head
 
     def log(self, after: int = 0) -> Iterator[Record]:
@@ -191,9 +191,9 @@ class Registry:
             number = aliased
         else:
             known = ", ".join(sorted(head.state.aliases)) or "none yet"
-            raise NotFoundError(f"{self} has no alias {name!r:.80}; the aliases are: {known}")
+            raise NotFoundError(f"model {self.model} has no alias {name!r:.80}; the aliases are: {known}")
         if head.is_deleted(number):
-            raise NotFoundError(f"version {number} of {self.model} was deleted")
+            raise NotFoundError(f"version {number} of model {self.model} was deleted")
         return number
 
     def summary(self, number: int, head: Head) -> dict[str, Any]:
@@ -260,7 +260,7 @@ class Registry:
         def operation(head: Head) -> Operation:
             previous = head.state.aliases.get(PREVIOUS)
             if previous is None:
-                raise RefusedError(f"{self} has no previous champion to roll back to")
+                raise RefusedError(f"model {self.model} has no previous champion to roll back to")
             self.load(previous)
             return Operation(name="rollback", version=previous, expect=expect)
 
@@ -286,16 +286,15 @@ class Registry:
         head = self.head()
         while True:
             if expect is not None and head.champion != (None if expect == "none" else expect):
-                raise ExpectationError(
-                    f"the champion of {self} is {in_words(head.champion)}, not {in_words(expect)} as expected"
-                )
+                found, wanted = in_words(head.champion), in_words(expect)
+                raise ExpectationError(f"the champion of model {self.model} is {found}, not {wanted} as expected")
             operation = operation_after(head)
             if operation is None:
                 return head
             version = operation.version
             state = apply(operation, head.state)
             if version is not None and version in state.deleted:
-                raise NotFoundError(f"version {version} of {self.model} was deleted")
+                raise NotFoundError(f"version {version} of model {self.model} was deleted")
             record = Record(
                 model=self.model,
                 number=head.number + 1,
@@ -343,8 +342,8 @@ class Registry:
         content = self.storage.get(name, MAXIMUM_MANIFEST_BYTES)
         if content is None:
             newest = max(self.numbers(), default=None)
-            known = "no version yet" if newest is None else f"versions 1 to {newest}"
-            raise NotFoundError(f"{self} has no version {number}; there is {known}")
+            known = "there is none yet" if newest is None else f"the newest is {newest}"
+            raise NotFoundError(f"model {self.model} has no version {number}; {known}")
         manifest = decode(Manifest, content, name)
         if (manifest.model, manifest.number) != (self.model, number):
             raise CorruptionError(f"{name} says that it is version {manifest.number} of {manifest.model}")

@@ -10,13 +10,13 @@ import contextlib
 import errno
 import os
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from model.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Storage(Protocol):
@@ -81,7 +81,7 @@ class LocalStorage:
     def list_after(self, prefix: str, after: str = "") -> list[str]:
         with _explained(f"listing {prefix} below {self.root}"):
             try:
-                names = os.listdir(self.root / prefix)
+                names = [entry.name for entry in (self.root / prefix).iterdir()]
             except (FileNotFoundError, NotADirectoryError):
                 return []
         return sorted(name for name in names if name > after)

@@ -32,7 +32,9 @@ PROBE_TOLERANCE = 1e-9
 class Stored(BaseModel):
     """What stands in a file. Strict in what it knows; members that a later release added are left alone."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="ignore", allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -325,5 +327,3 @@ def _decode_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, member: _Mem
     if not np.isfinite(array).all():
         raise ValueError(f"{member.name} holds a number that is not finite")
     return array
-
-

@@ -64,7 +64,7 @@ def _roc_auc(female: Array, totals: Array, counts: Array) -> float:
 
 
 def _calibration_error(female: Array, probabilities: Array, counts: Array) -> float:
-    """The mean distance between what was said and what was so, in ten equal bins of probability (Naeini et al. 2015)."""
+    """The mean distance between what was said and what was so, in ten bins of probability (Naeini et al. 2015)."""
     position = np.minimum((probabilities * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
     gap = np.bincount(position, weights=counts * (probabilities - female), minlength=_CALIBRATION_BINS)
     return float(np.abs(gap).sum() / counts.sum())

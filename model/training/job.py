@@ -7,7 +7,8 @@ and promoted where the verdict says so. Where another training promoted its own 
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Literal
 
@@ -72,14 +73,14 @@ class Outcome:
     """What came of a training. Where it was identical to the champion, nothing was published."""
 
     version: stored.Version | None
-    identical_to: int | None
     evaluation: stored.Evaluation
     verdict: stored.Verdict
-    promoted: bool
     people: People
     trainer: stored.Trainer
     layer_sizes: tuple[int, ...]
     digest: str
+    identical_to: int | None = None
+    promoted: bool = False
 
 
 def check(settings: Settings, registry: Registry) -> None:
@@ -98,8 +99,8 @@ def check(settings: Settings, registry: Registry) -> None:
         1 <= neurons <= stored.MAXIMUM_NEURONS for neurons in settings.hidden
     ):
         raise SettingsError(
-            f"--hidden takes up to {stored.MAXIMUM_LAYERS - 1} layers of 1 to {stored.MAXIMUM_NEURONS} neurons, such as "
-            f"2 or 8,4, or none; it is {','.join(map(str, settings.hidden))}"
+            f"--hidden takes up to {stored.MAXIMUM_LAYERS - 1} layers of 1 to {stored.MAXIMUM_NEURONS} neurons, such "
+            f"as 2 or 8,4, or none; it is {','.join(map(str, settings.hidden))}"
         )
     for name, low in (("epochs", 1), ("learning_rate", 0.0), ("learning_rate_decay", 0.0), ("seed", 0)):
         value = getattr(settings, name)
@@ -124,19 +125,26 @@ def run(settings: Settings, registry: Registry, *, by: str, on_epoch: OnEpoch = 
         evaluation = _evaluate(predictor, people)
         head = registry.head()
         verdict = _verdict(settings, predictor, people, registry, head)
+        outcome = partial(
+            Outcome,
+            evaluation=evaluation,
+            verdict=verdict,
+            people=people,
+            trainer=trainer,
+            layer_sizes=predictor.network.sizes,
+            digest=predictor.digest,
+        )
         if head.champion and not settings.publish_identical and _digest(registry, head.champion) == predictor.digest:
-            return Outcome(None, head.champion, evaluation, verdict, False, people, trainer, *_made(predictor))
+            return outcome(None, identical_to=head.champion)
         version = registry.publish(_draft(predictor, people, trainer, evaluation, verdict), predictor, by)
 
         def judge_against(head: Head) -> stored.Verdict:
             return _verdict(settings, predictor, people, registry, head)
 
-        promoted, verdict = _promote(settings, version.manifest.number, judge_against, registry, verdict, by)
-    return Outcome(version, None, evaluation, verdict, promoted, people, trainer, *_made(predictor))
-
-
-def _made(predictor: Predictor) -> tuple[tuple[int, ...], str]:
-    return predictor.network.sizes, predictor.digest
+        promoted, verdict = _promote(
+            version.manifest.number, verdict, judge_against, registry, by=by, whatever=settings.promote == "always"
+        )
+    return replace(outcome(version), verdict=verdict, promoted=promoted)
 
 
 def epochs_of(settings: Settings) -> int | None:
@@ -155,7 +163,9 @@ def _fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predict
         mean = np.average(trained.measurements, axis=0, weights=trained.counts)
         deviation = np.sqrt(np.average((trained.measurements - mean) ** 2, axis=0, weights=trained.counts))
         if not (deviation > 0.0).all():
-            raise SettingsError(f"{people.source}: all people have the same weight or height, so nothing can be learned")
+            raise SettingsError(
+                f"{people.source}: all people have the same weight or height, so nothing can be learned"
+            )
         shift, scale = (float(mean[0]), float(mean[1])), (float(deviation[0]), float(deviation[1]))
     sizes = (2, *settings.hidden, 1)
     inputs = (trained.measurements - np.array(shift)) / np.array(scale)
@@ -226,7 +236,9 @@ def _evaluate(predictor: Predictor, people: People) -> stored.Evaluation:
             restarts=1,
             l2=_L2,
         )
-        logistic_regression = metrics(Predictor(fit.network, predictor.shift, predictor.scale).totals(judges.measurements))
+        logistic_regression = metrics(
+            Predictor(fit.network, predictor.shift, predictor.scale).totals(judges.measurements)
+        )
     return stored.Evaluation(
         people=len(judges),
         population="held_out" if people.held_out.any() else "trained_on",
@@ -259,9 +271,9 @@ def _verdict(
             judgement = judge(candidate_log_loss, champion_log_loss, head.champion, len(judges))
             same_data = champion.manifest.data.fingerprint == people.fingerprint
     if settings.promote == "always":
-        judgement = Judgement(True, f"told to; {judgement.reason}", *_losses(judgement))
+        judgement = replace(judgement, promote=True, reason=f"told to; {judgement.reason}")
     elif settings.promote == "never":
-        judgement = Judgement(False, f"told not to; {judgement.reason}", *_losses(judgement))
+        judgement = replace(judgement, promote=False, reason=f"told not to; {judgement.reason}")
     return stored.Verdict(
         **asdict(judgement),
         log_number=head.number,
@@ -279,17 +291,14 @@ def _digest(registry: Registry, number: int) -> str | None:
         return None
 
 
-def _losses(judgement: Judgement) -> tuple[float | None, float | None]:
-    return judgement.candidate_log_loss, judgement.champion_log_loss
-
-
 def _promote(
-    settings: Settings,
     number: int,
+    verdict: stored.Verdict,
     judge_against: Callable[[Head], stored.Verdict],
     registry: Registry,
-    verdict: stored.Verdict,
+    *,
     by: str,
+    whatever: bool,
 ) -> tuple[bool, stored.Verdict]:
     """Promote expecting the champion that was judged against; where that was replaced meanwhile, judge again.
 
@@ -300,9 +309,7 @@ def _promote(
         reason = (later or verdict).reason
         expect: Expect = (later or verdict).champion or "none"
         try:
-            registry.promote(
-                number, by=by, reason=reason, expect=None if settings.promote == "always" else expect, verdict=later
-            )
+            registry.promote(number, by=by, reason=reason, expect=None if whatever else expect, verdict=later)
         except ExpectationError:
             later = judge_against(registry.head())
         else:
@@ -364,20 +371,15 @@ def _describe(people: People) -> stored.InputsOfGender:
     """What the people of one gender look like, without showing any one of them."""
     mean = np.average(people.measurements, axis=0, weights=people.counts)
     covariance = np.cov(people.measurements, rowvar=False, fweights=people.counts.astype(np.int64), ddof=0)
-    shown = [
-        percent
-        for percent in _PERCENTILES
-        if min(percent, 100 - percent) * len(people) >= 100 * _FEWEST_TOGETHER
-    ]
+    shown = [percent for percent in _PERCENTILES if min(percent, 100 - percent) * len(people) >= 100 * _FEWEST_TOGETHER]
     percentiles: dict[Literal["weight", "height"], dict[str, float]] = {}
     histograms: dict[Literal["weight", "height"], stored.Histogram] = {}
-    for name, column, field, width in (
+    columns: tuple[tuple[Literal["weight", "height"], Array, units.Field, float], ...] = (
         ("weight", people.measurements[:, 0], units.WEIGHT_LB, _BIN_LB),
         ("height", people.measurements[:, 1], units.HEIGHT_IN, _BIN_IN),
-    ):
-        values = np.quantile(
-            column, [percent / 100 for percent in shown], weights=people.counts, method="inverted_cdf"
-        )
+    )
+    for name, column, field, width in columns:
+        values = np.quantile(column, [percent / 100 for percent in shown], weights=people.counts, method="inverted_cdf")
         percentiles[name] = {str(percent): float(value) for percent, value in zip(shown, values, strict=True)}
         edges = np.arange(np.floor(field.minimum), field.maximum + width, width)
         histograms[name] = _merged(edges, np.histogram(column, edges, weights=people.counts)[0])

@@ -15,7 +15,7 @@ import gzip
 import hashlib
 import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -24,10 +24,10 @@ import duckdb
 import numpy as np
 
 from model import units
-from model.errors import DataError, SettingsError
-from model.network.network import Array
+from model.errors import DataError, MeasurementsError, SettingsError
 
 if TYPE_CHECKING:
+    from model.network.network import Array
     from model.predictor import Booleans
 
 SHIPPED = {"tutorial": "tutorial.csv", "nhanes": "nhanes_2009_2012_sample.csv"}
@@ -57,8 +57,13 @@ class People:
 
     def where(self, rows: Booleans) -> People:
         """These rows only."""
-        chosen = (array[rows] for array in (self.measurements, self.female, self.counts, self.held_out))
-        return People(*chosen, self.source, self.left_out, self.in_file_order)
+        return replace(
+            self,
+            measurements=self.measurements[rows],
+            female=self.female[rows],
+            counts=self.counts[rows],
+            held_out=self.held_out[rows],
+        )
 
     @cached_property
     def distinct_rows(self) -> int:
@@ -187,7 +192,7 @@ class _Reading:
 
     def _text(self) -> TextIO:
         opened = gzip.open if self.gzipped else open
-        return opened(self.path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[return-value]
+        return opened(self.path, "rt", encoding="utf-8-sig", newline="")
 
     def _header(self) -> tuple[list[str], str]:
         with self._text() as file:
@@ -280,7 +285,7 @@ class _Reading:
         rename = "Rename the column to the unit that it is in"
         try:
             weight_lb, height_in = units.to_canonical(weight, self.weight, height, self.height)
-        except units.MeasurementsError as error:
+        except MeasurementsError as error:
             raise DataError(f"{median}, which cannot be: {error}. {rename}") from None
         index = units.body_mass_index(weight_lb, height_in)
         if not _LOWEST_MEDIAN_BODY_MASS_INDEX <= index <= _HIGHEST_MEDIAN_BODY_MASS_INDEX:
@@ -308,8 +313,10 @@ class _Reading:
             domain = f"{field.minimum:.5g} to {field.maximum:.5g} {field.unit}"
             cases += [
                 f"WHEN {name} IS NULL OR NOT isfinite({name}) THEN '{field.name} is missing or not a number'",
-                f"WHEN NOT {name} BETWEEN {_double(field.minimum)} AND {_double(field.maximum)} "
-                f"THEN '{field.name} is outside the domain ({domain})'",
+                (
+                    f"WHEN NOT {name} BETWEEN {_double(field.minimum)} AND {_double(field.maximum)} "
+                    f"THEN '{field.name} is outside the domain ({domain})'"
+                ),
             ]
         return f"CASE {' '.join(cases)} WHEN {self.female} IS NULL THEN 'gender is unknown' END"
 
@@ -359,7 +366,7 @@ class _Reading:
             if "domain" in problem:
                 try:
                     units.to_canonical(weight, self.weight, height if height is not None else math.nan, self.height)
-                except units.MeasurementsError as error:
+                except MeasurementsError as error:
                     bad[lines[row]] = str(error)
                     continue
             name, _, _ = problem.partition(" ")
@@ -393,7 +400,9 @@ class _Reading:
         if in_file_order:
             rows = f"SELECT {canonical}, 1 AS people FROM ({self._parsed()}) {good}"
         else:
-            rows = f"SELECT {canonical}, sum(people)::BIGINT AS people FROM counted {good} GROUP BY ALL ORDER BY 1, 2, 3"
+            rows = (
+                f"SELECT {canonical}, sum(people)::BIGINT AS people FROM counted {good} GROUP BY ALL ORDER BY 1, 2, 3"
+            )
         return self.database.execute(
             f"SELECT *, {_HELD_OUT} AS held_out FROM ({rows})", self.parameters if in_file_order else None
         ).fetchnumpy()
@@ -402,9 +411,7 @@ class _Reading:
 _LOWEST_MEDIAN_BODY_MASS_INDEX, _HIGHEST_MEDIAN_BODY_MASS_INDEX = 14.0, 45.0
 """No population's median lies outside; one whose pounds are called kilograms, or the reverse, does."""
 
-_HELD_OUT = (
-    "('0x' || substr(sha256(format('{:.4f},{:.4f},{}', weight_lb, height_in, female)), 1, 16))::UBIGINT % 5 = 0"
-)
+_HELD_OUT = "('0x' || substr(sha256(format('{:.4f},{:.4f},{}', weight_lb, height_in, female)), 1, 16))::UBIGINT % 5 = 0"
 """The first eight bytes of the SHA-256 of the row as text, as a number, are divisible by 5: one row in five."""
 
 

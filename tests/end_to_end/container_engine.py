@@ -28,7 +28,7 @@ class NoEngineError(Exception):
 @contextmanager
 def container_engine(image: str) -> Iterator[dict[str, str]]:
     """The environment in which `docker` reaches an engine that has `image`; one that was started for it is ended."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COMPOSE_", "STATURE_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
     # Bake is a plugin of its own, which an engine from Debian has not.
     environment |= {"COMPOSE_BAKE": "false", "COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain"}
     lines = script_output(environment, "engine.sh", "start").splitlines()

@@ -63,11 +63,11 @@ def engine() -> Iterator[Mapping[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def image(engine: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def image(engine: Mapping[str, str]) -> Iterator[str]:
     """The image under a tag that nothing had before, so that a failed build cannot have an older one tested."""
     tag = f"stature:test-{uuid.uuid4().hex[:12]}"
     checkout = Project(ROOT, {**engine, "STATURE_IMAGE": tag, "COMPOSE_PROJECT_NAME": "stature-test-build"}, 0)
-    checkout.compose("build")
+    checkout.compose("--file", "docker-compose.yml", "build")
     yield tag
     checkout.docker("image", "rm", "--force", tag)
 
