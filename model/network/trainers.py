@@ -53,18 +53,19 @@ def sgd(
     """
     network = Network(start.sizes, start.parameters.copy())
     order = np.arange(len(inputs))
-    for epoch in range(epochs):
-        if shuffle is not None:
-            shuffle.shuffle(order)
-        step = learning_rate / (1.0 + learning_rate_decay * epoch)
-        for person in order:
-            # One row, kept as a table of one person. The whole gradient is taken before any weight moves.
-            forward = network.forward(inputs[person : person + 1])
-            slopes = loss.slopes(targets[person : person + 1], forward.totals)
-            network.parameters -= step * network.gradient(forward, slopes)
-        if epoch % report_every == 0:
-            on_epoch(epoch, _mean_loss(network, inputs, targets, loss))
-    return _finished(network, _mean_loss(network, inputs, targets, loss), epochs)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found at the end, and said in words
+        for epoch in range(epochs):
+            if shuffle is not None:
+                shuffle.shuffle(order)
+            step = learning_rate / (1.0 + learning_rate_decay * epoch)
+            for person in order:
+                # One row, kept as a table of one person. The whole gradient is taken before any weight moves.
+                forward = network.forward(inputs[person : person + 1])
+                slopes = loss.slopes(targets[person : person + 1], forward.totals)
+                network.parameters -= step * network.gradient(forward, slopes)
+            if epoch % report_every == 0:
+                on_epoch(epoch, _mean_loss(network, inputs, targets, loss))
+        return _finished(network, _mean_loss(network, inputs, targets, loss), epochs)
 
 
 def gauss_newton(

@@ -149,7 +149,8 @@ class _Reading:
                 "temp_directory": tempfile.gettempdir(),
             }
         )
-        magic = path.open("rb").read(4)
+        with path.open("rb") as file:
+            magic = file.read(4)
         self.gzipped = magic[:2] == b"\x1f\x8b"
         self.is_parquet = magic == b"PAR1"
         try:

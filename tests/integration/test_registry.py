@@ -1,0 +1,285 @@
+"""The registry: what publish, promote and roll back leave behind, and what the audit finds in a changed one."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from model.errors import CorruptionError, ExpectationError, NotFoundError, RefusedError, SettingsError, StorageError
+from model.network.network import Network
+from model.predictor import Predictor
+from model.registry import registry as registry_module
+from model.registry.audit import problems
+from model.registry.registry import Registry
+from model.registry.storage import LocalStorage
+from model.registry.version import Draft, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def publish(registry: Registry, seed: int) -> Manifest:
+    """One more version: the first one's manifest, told of another network."""
+    from integration.registry_worker import draft_of
+
+    draft = registry.manifest(1)
+    predictor = Predictor(Network((2, 2, 1), np.random.default_rng(seed).standard_normal(9)), draft.shift, draft.scale)
+    return registry.publish(draft_of(draft, predictor), predictor, by="a test").manifest
+
+
+def path_of(registry: Registry, key: str) -> Path:
+    assert isinstance(registry.storage, LocalStorage)
+    return registry.storage.root / registry.model / key
+
+
+def test_versions_are_numbered_without_gaps_and_hold_what_was_published(trained: Registry) -> None:
+    third, fourth = publish(trained, 3), publish(trained, 4)
+    assert (third.number, fourth.number) == (3, 4)
+    assert trained.numbers() == [1, 2, 3, 4]
+    assert trained.load(4).manifest == fourth
+    assert list(problems(trained)) == []
+
+
+def test_promoting_makes_the_old_champion_the_previous_one(trained: Registry) -> None:
+    head = trained.promote(2, by="me", reason="better for us")
+    assert head.state.aliases == {"champion": 2, "previous": 1}
+    assert (head.record.by, head.record.reason) == ("me", "better for us")
+    assert trained.head() == head
+
+
+def test_rolling_back_swaps_and_twice_is_as_before(trained: Registry) -> None:
+    trained.promote(2, by="me")
+    assert trained.rollback(by="me").state.aliases == {"champion": 1, "previous": 2}
+    assert trained.rollback(by="me").state.aliases == {"champion": 2, "previous": 1}
+    assert list(problems(trained)) == []
+
+
+def test_rolling_back_without_a_previous_champion_is_refused(trained: Registry) -> None:
+    with pytest.raises(RefusedError, match="no previous champion"):
+        trained.rollback(by="me")
+
+
+def test_promoting_the_champion_writes_nothing(trained: Registry) -> None:
+    before = trained.head()
+    assert trained.promote(1, by="me") == before
+    assert trained.record_numbers() == [before.number]
+
+
+@pytest.mark.parametrize("expect", [2, "none"])
+def test_a_move_is_refused_where_the_champion_is_not_the_expected_one(trained: Registry, expect: int | str) -> None:
+    before = trained.record_numbers()
+    for move in (lambda: trained.promote(2, by="me", expect=expect), lambda: trained.rollback(by="me", expect=expect)):
+        with pytest.raises(ExpectationError, match="the champion of model gender is version 1, not"):
+            move()
+    assert trained.record_numbers() == before
+
+
+def test_a_version_that_cannot_be_served_cannot_be_promoted(trained: Registry) -> None:
+    path_of(trained, trained.manifest(2).files.weights.key).unlink()
+    with pytest.raises(CorruptionError, match="lacks its weights"):
+        trained.promote(2, by="me")
+    assert trained.head().champion == 1
+
+
+def test_what_is_not_there_is_not_found(trained: Registry) -> None:
+    with pytest.raises(NotFoundError, match="no version 9; the newest is 2"):
+        trained.load(9)
+    with pytest.raises(NotFoundError, match="no alias 'nobody'; the aliases are: champion"):
+        trained.resolve("nobody", trained.head())
+    for name in ("0", "01", "-1", "1.0", "", "../1", "¹", "99999999999"):
+        with pytest.raises(NotFoundError):
+            trained.load(trained.resolve(name, trained.head()))
+
+
+@pytest.mark.parametrize("name", ["", "Gender", "../gender", "a/b", "1a", "a" * 64, "ä", "a\n"])
+def test_a_model_has_a_plain_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="cannot name a model"):
+        Registry(LocalStorage(tmp_path), name)
+
+
+def test_records_are_never_older_than_the_one_before_though_the_clock_jumps_back(
+    trained: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = trained.head().record.at
+    monkeypatch.setattr(registry_module, "_now", lambda: datetime.now(UTC) - timedelta(days=365))
+    assert trained.promote(2, by="me").record.at == before
+    assert list(problems(trained)) == []
+
+
+def test_a_reader_at_the_end_of_the_log_looks_once_and_follows_to_the_new_end(trained: Registry) -> None:
+    head = trained.head()
+    assert trained.after(head) is head
+    trained.promote(2, by="me")
+    trained.rollback(by="me")
+    assert trained.after(head) == trained.head()
+
+
+class Unreliable(LocalStorage):
+    """Storage whose next puts do not go well: before or after the file was really written."""
+
+    def __init__(self, storage: LocalStorage, faults: list[str]) -> None:
+        super().__init__(storage.root)
+        self.faults = faults
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        fault = self.faults.pop(0) if self.faults else "none"
+        if fault == "lost before":
+            raise StorageError("the connection broke")
+        if fault == "conflict with nothing stored":
+            return False
+        done = super().put_if_absent(key, content)
+        if fault == "reply lost":
+            raise StorageError("the connection broke")
+        return False if fault == "retried below, so it exists" else done
+
+
+FAULTS = ["lost before", "conflict with nothing stored", "reply lost", "retried below, so it exists"]
+
+
+@pytest.mark.parametrize("step", range(2))
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_a_put_says_a_version_is_published_once(trained: Registry, fault: str, step: int) -> None:
+    unreliable = Registry(Unreliable(trained.storage, [*["none"] * step, fault]), "gender")
+    assert publish(unreliable, 3).number == 3
+    assert trained.numbers() == [1, 2, 3]
+    assert list(problems(trained)) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_a_put_says_an_alias_is_moved_once(trained: Registry, fault: str) -> None:
+    unreliable = Registry(Unreliable(trained.storage, [fault]), "gender")
+    assert unreliable.promote(2, by="me", expect=1).number == 2
+    assert trained.record_numbers() == [1, 2]
+    assert list(problems(trained)) == []
+
+
+def test_a_storage_that_never_answers_is_an_error_and_nothing_is_half_there(trained: Registry) -> None:
+    unreliable = Registry(Unreliable(trained.storage, ["none", *["lost before"] * 10]), "gender")
+    with pytest.raises(StorageError, match="the connection broke"):
+        publish(unreliable, 3)
+    assert trained.numbers() == [1, 2]
+    assert list(problems(trained)) == []
+
+
+class Overtaken(LocalStorage):
+    """Storage on which another is always a moment faster, the first few times."""
+
+    def __init__(self, storage: LocalStorage, overtake: Callable[[], object]) -> None:
+        super().__init__(storage.root)
+        self.overtake: Callable[[], object] | None = overtake
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        if "artifacts" not in key and self.overtake is not None:
+            overtake, self.overtake = self.overtake, None
+            overtake()
+        return super().put_if_absent(key, content)
+
+
+def test_a_number_that_another_took_first_is_theirs_and_ours_is_the_next(trained: Registry) -> None:
+    ours = publish(Registry(Overtaken(trained.storage, lambda: publish(trained, 3)), "gender"), 4)
+    assert ours.number == 4
+    assert trained.numbers() == [1, 2, 3, 4]
+    assert list(problems(trained)) == []
+
+
+def test_an_expectation_is_evaluated_again_after_another_moved_the_alias(trained: Registry) -> None:
+    overtaken = Registry(Overtaken(trained.storage, lambda: trained.promote(2, by="another")), "gender")
+    publish(trained, 3)
+    with pytest.raises(ExpectationError, match="is version 2, not version 1"):
+        overtaken.promote(3, by="me", expect=1)
+    assert trained.head().champion == 2
+
+
+def test_without_an_expectation_both_moves_are_on_record(trained: Registry) -> None:
+    publish(trained, 3)
+    overtaken = Registry(Overtaken(trained.storage, lambda: trained.promote(2, by="another")), "gender")
+    assert overtaken.promote(3, by="me").state.aliases == {"champion": 3, "previous": 2}
+    assert list(problems(trained)) == []
+
+
+# What the audit finds
+
+
+def edit(registry: Registry, key: str, change: Callable[[dict], object]) -> None:
+    path = path_of(registry, key)
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+RECORD_2, RECORD_3, MANIFEST_2 = "log/0000000002.json", "log/0000000003.json", "versions/0000000002.json"
+TAMPERINGS: dict[str, tuple[Callable[[Registry], object], str]] = {
+    "a record's reason": (lambda r: edit(r, RECORD_2, lambda d: d.update(reason="x")), "log record 3 is not chained"),
+    "a record's state": (
+        lambda r: edit(r, RECORD_3, lambda d: d["state"]["aliases"].update(champion=2)),
+        "log record 3 has a state that does not follow",
+    ),
+    "a record's operation": (
+        lambda r: edit(r, RECORD_3, lambda d: d["operation"].update(name="surprise")),
+        "log record 3 has the operation 'surprise'",
+    ),
+    "a record's time": (
+        lambda r: edit(r, RECORD_3, lambda d: d.update(at="2001-01-01T00:00:00Z")),
+        "log record 3 is older",
+    ),
+    "a record's expectation": (
+        lambda r: edit(r, RECORD_3, lambda d: d["operation"].update(expect=1)),
+        "log record 3 expected version 1, and the champion was version 2",
+    ),
+    "a record's transaction": (
+        lambda r: edit(r, RECORD_3, lambda d: d.update(transaction=r.at(1).record.transaction)),
+        "log record 3 has the transaction id of log record 1",
+    ),
+    "an alias to nowhere": (
+        lambda r: edit(r, RECORD_3, lambda d: d["state"]["aliases"].update(challenger=9)),
+        "log record 3 has the alias challenger point at version 9",
+    ),
+    "a record under another number": (
+        lambda r: edit(r, RECORD_2, lambda d: d.update(number=7)),
+        "0000000002.json says that it is record 7",
+    ),
+    "a record removed": (lambda r: path_of(r, RECORD_2).unlink(), "log record 2 is missing"),
+    "a record emptied": (lambda r: path_of(r, RECORD_2).write_text(""), "0000000002.json is not a record"),
+    "a manifest": (
+        lambda r: edit(r, MANIFEST_2, lambda d: d.update(created_by="x")),
+        "log record 2 was written for another manifest of version 2",
+    ),
+    "a manifest removed": (lambda r: path_of(r, "versions/0000000001.json").unlink(), "version 1 is missing"),
+    "a manifest emptied": (lambda r: path_of(r, MANIFEST_2).write_text("{}"), "0000000002.json is not a manifest"),
+    "an artifact removed": (
+        lambda r: path_of(r, r.manifest(2).files.weights.key).unlink(),
+        "version 2 of gender lacks its weights",
+    ),
+    "an artifact swapped": (
+        lambda r: path_of(r, r.manifest(2).files.weights.key).write_bytes(
+            path_of(r, r.manifest(1).files.weights.key).read_bytes()
+        ),
+        "does not have the sha256",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERINGS)
+def test_the_audit_finds_tampering_with(trained: Registry, what: str) -> None:
+    trained.promote(2, by="me")
+    trained.rollback(by="me")
+    assert list(problems(trained)) == []
+    tamper, finding = TAMPERINGS[what]
+    tamper(trained)
+    assert re.search(re.escape(finding), "\n".join(problems(trained)))
+
+
+def test_state_that_a_later_release_added_is_carried_along(trained: Registry) -> None:
+    edit(trained, "log/0000000001.json", lambda document: document["state"].update(added_later=[1, 2]))
+    trained.promote(2, by="me")
+    assert json.loads(path_of(trained, RECORD_2).read_text())["state"]["added_later"] == [1, 2]
+
+
+def test_a_draft_says_nothing_that_only_the_registry_knows() -> None:
+    assert not {"number", "transaction", "created_at", "files", "model"} & set(Draft.model_fields)
