@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from model.errors import SettingsError
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
 
 worker_class = "gthread"
 threads = 8
@@ -14,3 +23,12 @@ control_socket_disable = True
 accesslog = None  # a path is not worth a line, and a measurement must never get into one
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+def on_starting(server: Arbiter) -> None:
+    """Before any worker: a setting that cannot be ends the service at once, instead of every worker in turn."""
+    del server
+    try:
+        Settings.from_environment(os.environ)
+    except SettingsError as error:
+        sys.exit(str(error))

@@ -7,7 +7,8 @@ answer. They raise `service.errors`, never anything that a caller could have cau
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -28,15 +29,28 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MEASUREMENTS: TypeAdapter[Measurements] = TypeAdapter(Measurements)
-_BATCH: TypeAdapter[Batch] = TypeAdapter(Batch)
-_COLUMNS: TypeAdapter[Columns] = TypeAdapter(Columns)
+
+@dataclass(frozen=True)
+class _Schema(Generic[T]):
+    """What a body must be, and how to speak of it where it is not."""
+
+    adapter: TypeAdapter[T]
+    tag_position: int
+    """Where pydantic names the pair of units in the path of an error."""
+    expected: str
+    """What belongs at the top of the body."""
+
+
+_A_PAIR = "; weight_kg with height_cm, or weight_lb with height_in, are expected"
+_MEASUREMENTS: _Schema[Measurements] = _Schema(TypeAdapter(Measurements), 0, _A_PAIR)
+_COLUMNS: _Schema[Columns] = _Schema(TypeAdapter(Columns), 0, _A_PAIR)
+_BATCH: _Schema[Batch] = _Schema(TypeAdapter(Batch), 2, "; instances, a list of people, is expected")
 
 
 def predict_one(body: bytes, version: Version, maximum_people: int) -> bytes:
     """`{"weight_kg": 73, "height_cm": 182}` -> the probability for this person."""
     del maximum_people  # one is allowed
-    fields, values = _pair(_parse(_MEASUREMENTS, body, _A_PAIR))
+    fields, values = _pair(_parse(_MEASUREMENTS, body))
     try:
         weight_lb, height_in = units.to_canonical(values[0], fields[0], values[1], fields[1])
     except MeasurementsError as error:
@@ -46,7 +60,7 @@ def predict_one(body: bytes, version: Version, maximum_people: int) -> bytes:
 
 def predict_batch(body: bytes, version: Version, maximum_people: int) -> bytes:
     """`{"instances": [{…}, …]}` -> a prediction for each, in their order; all or nothing."""
-    instances = _parse(_BATCH, body, _INSTANCES).instances
+    instances = _parse(_BATCH, body).instances
     _check_count(len(instances), maximum_people, "#/instances")
     measurements = np.empty((len(instances), 2))
     errors: list[FieldError] = []
@@ -68,7 +82,7 @@ def predict_batch(body: bytes, version: Version, maximum_people: int) -> bytes:
 
 def predict_columns(body: bytes, version: Version, maximum_people: int) -> bytes:
     """`{"weight_kg": […], "height_cm": […]}` -> a list of probabilities, in their order; all or nothing."""
-    (weight_field, height_field), (weights, heights) = _pair(_parse(_COLUMNS, body, _A_PAIR))
+    (weight_field, height_field), (weights, heights) = _pair(_parse(_COLUMNS, body))
     if len(weights) != len(heights):
         detail = f"{weight_field.name} has {len(weights)} values and {height_field.name} {len(heights)}; one a person"
         raise InvalidMeasurementsError([FieldError(f"#/{height_field.name}", "unequal_lengths", detail)])
@@ -111,18 +125,14 @@ def _write(answer: dict[str, Any]) -> bytes:
     return json.dumps(answer, allow_nan=False).encode()
 
 
-_A_PAIR = "; weight_kg with height_cm, or weight_lb with height_in, are expected"
-_INSTANCES = "; instances, a list of people, is expected"
-
-
 # Parsing: bytes that are not JSON are one thing, data that is not valid is another.
 
 
-def _parse(schema: TypeAdapter[T], body: bytes, expected: str) -> T:
+def _parse(schema: _Schema[T], body: bytes) -> T:
     try:
-        return schema.validate_python(decode_json(body))
+        return schema.adapter.validate_python(decode_json(body))
     except ValidationError as error:
-        raise InvalidMeasurementsError([_field_error(dict(one), expected) for one in error.errors()]) from None
+        raise InvalidMeasurementsError([_field_error(dict(one), schema) for one in error.errors()]) from None
 
 
 def decode_json(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
@@ -151,7 +161,6 @@ def _no_constant(name: str) -> NoReturn:
     raise NotJsonError(f"the body is not JSON: {name} is no number")
 
 
-_TAGS = {"metric", "imperial"}
 _IN_WORDS = {
     "missing": ("missing", "this field is missing"),
     "extra_forbidden": ("unknown_field", "this field is not known"),
@@ -160,15 +169,16 @@ _IN_WORDS = {
     "list_type": ("not_a_list", "a list is expected"),
     "model_type": ("not_an_object", "an object is expected"),
     "dict_type": ("not_an_object", "an object is expected"),
+    "string_unicode": ("not_unicode", "a name here is not Unicode text"),
 }
 
 
-def _field_error(error: dict[str, Any], expected: str) -> FieldError:
+def _field_error(error: dict[str, Any], schema: _Schema[Any]) -> FieldError:
     """One of pydantic's errors in our words, without what was sent."""
-    path = [part for part in error["loc"] if part not in _TAGS]
+    path = [part for position, part in enumerate(error["loc"]) if position != schema.tag_position]
     code, detail = _IN_WORDS.get(error["type"], (error["type"], error["msg"]))
     if code in ("missing", "unknown_field"):
-        detail += expected if len(path) == 1 else _A_PAIR
+        detail += schema.expected if len(path) == 1 else _A_PAIR
     pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
     return FieldError(f"#{pointer:.200}", code, detail)
 
