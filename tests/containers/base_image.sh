@@ -2,11 +2,11 @@
 # Makes sure that the image a Dockerfile starts from is there: base_image.sh IMAGE
 #
 # It is there already, or pulled, or, where no image can be pulled, made from Debian's packages under the same name, so
-# that the Dockerfile knows nothing of it. Says which on standard output. The client's environment is engine.sh's.
+# that the Dockerfile knows nothing of it. Says which on standard output. Wants the environment that engine.sh prints.
 set -euo pipefail
 
 image=${1:?"usage: base_image.sh IMAGE"}
-directory=${STATURE_ENGINE_DIR:-/var/tmp/stature-engine}
+directory=${STATURE_ENGINE_DIR:?"the environment that engine.sh prints is missing"}
 suite=trixie # its Python is 3.13
 archive=$directory/base-$suite.tar
 pull_seconds=60

@@ -2,14 +2,14 @@
 # A container engine for the tests: the one that answers already, or a private one that is started here.
 #
 #   engine.sh start   prints what a client needs, NAME=value a line, and ENGINE_PID if the engine was started here
-#   engine.sh stop    ends the engine that was started here, and no other
+#   engine.sh stop    ends the private engine, and no other
 #
 # What is being done goes to standard error; its last line is the reason if this fails. On a bare Debian machine, as
 # root, the engine is installed from Debian's packages, and the Compose client is taken from a locked Python package.
 # All else lies in one folder, $STATURE_ENGINE_DIR: removing that removes the engine with its images.
 set -euo pipefail
 
-directory=${STATURE_ENGINE_DIR:-/var/tmp/stature-engine}
+directory=${STATURE_ENGINE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/stature-engine}
 pid_file=$directory/dockerd.pid
 start_seconds=60
 stop_seconds=20
@@ -27,7 +27,6 @@ engine_pid() {
 }
 
 install_engine() {
-  [ "$(id -u)" = 0 ] || fail "no container engine answers, and only root can start one"
   if ! command -v dockerd >/dev/null; then
     command -v apt-get >/dev/null || fail "no container engine answers, and there is no apt-get to install one"
     say "installing the engine"
@@ -38,6 +37,7 @@ install_engine() {
 }
 
 start_engine() {
+  [ "$(id -u)" = 0 ] || fail "no container engine answers, and only root can start one"
   mkdir -p "$directory"
   install_engine
   say "starting a private engine in $directory"
@@ -72,6 +72,7 @@ install_compose() {
 }
 
 start() {
+  echo "STATURE_ENGINE_DIR=$directory"
   if ! docker info >/dev/null 2>&1; then
     export DOCKER_HOST=unix://$directory/docker.sock
     if docker info >/dev/null 2>&1; then

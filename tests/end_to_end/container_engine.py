@@ -35,7 +35,7 @@ def container_engine(image: str) -> Iterator[dict[str, str]]:
     engine = dict(line.split("=", 1) for line in lines)
     try:
         environment |= engine
-        print(script_output(environment, "base_image.sh", image))  # noqa: T201 - which base the image stands on
+        print(script_output(environment, "base_image.sh", image))  # which base the image stands on
         yield environment
     finally:
         if "ENGINE_PID" in engine:

@@ -1,10 +1,9 @@
 """The image and the Compose file on a real engine, used as the README says.
 
-A machine without an engine skips these tests and says why; in CI, where CI is set, that is a failure.
+A machine without an engine skips these tests and says why; in CI a skipped test is a failed one (tests/conftest.py).
 """
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -18,10 +17,10 @@ pytestmark = pytest.mark.slow
 PERSON = {"weight_kg": 73, "height_cm": 182}
 SAMPLE = ROOT / "model" / "data" / "nhanes_2009_2012_sample.csv"
 
-# Run in the service's container: asks each worker for its version while the others are stopped, so that no other
-# answers in its place. The workers are the children of the first process.
+# Run in the service's container: asks each worker for its version, if it is ready, while the others are stopped, so
+# that no other answers in its place. The workers are the children of the first process.
 ASK_EACH_WORKER = """
-import json, os, pathlib, signal, urllib.request
+import json, os, pathlib, signal, urllib.error, urllib.request
 def parent(process):
     return int(process.joinpath("stat").read_text().rpartition(")")[2].split()[1])
 workers = [int(process.name) for process in pathlib.Path("/proc").glob("[0-9]*") if parent(process) == 1]
@@ -33,6 +32,8 @@ for worker in workers:
     try:
         with urllib.request.urlopen("http://127.0.0.1:8000/readyz", timeout=5) as answer:
             versions[worker] = json.load(answer)["model_version"]
+    except urllib.error.HTTPError:
+        versions[worker] = None
     finally:
         for other in others:
             os.kill(other, signal.SIGCONT)
@@ -57,8 +58,6 @@ def engine() -> Iterator[Mapping[str, str]]:
         with container_engine("python:3.13-slim") as environment:
             yield environment
     except NoEngineError as error:
-        if "CI" in os.environ:
-            pytest.fail(f"CI needs a container engine: {error}")
         pytest.skip(f"no container engine: {error}")
 
 
@@ -108,7 +107,7 @@ def published_versions(project: Project) -> int:
     return len(body["versions"])
 
 
-def versions_by_worker(project: Project) -> dict[str, int]:
+def versions_by_worker(project: Project) -> dict[str, int | None]:
     return json.loads(project.compose("exec", "-T", "service", "python", "-c", ASK_EACH_WORKER))
 
 
@@ -117,7 +116,7 @@ def test_compose_accepts_the_file_which_publishes_the_service_to_this_machine_on
 
     services = json.loads(project.compose("--profile", "*", "config", "--format", "json"))["services"]
 
-    published = {name: [port["host_ip"] for port in service.get("ports", [])] for name, service in services.items()}
+    published = {name: [port.get("host_ip") for port in service.get("ports", [])] for name, service in services.items()}
     assert published == {"init": [], "service": ["127.0.0.1"], "train": []}
 
 
@@ -158,11 +157,13 @@ def test_a_retrained_version_is_served_by_every_worker_without_a_restart(project
 def test_a_file_in_the_data_folder_retrains(project: Project) -> None:
     people = SAMPLE.read_text().splitlines(keepends=True)[:2001]
     project.folder.joinpath("data", "people.csv").write_text("".join(people))
-    before = published_versions(project)
 
-    project.compose("run", "--rm", "-T", "train", "--data", "/data/people.csv")
+    trained = json.loads(project.compose("run", "--rm", "-T", "train", "--data", "/data/people.csv", "--json"))
 
-    assert eventually(lambda: published_versions(project) == before + 1, seconds=5)
+    assert trained["people"] == 2000
+    status, body = project.request(f"/versions/{trained['model_version']}/predict", PERSON)
+    assert status == 200, body
+    assert body["model_version"] == trained["model_version"]
 
 
 def test_the_data_folder_is_read_only_for_training(project: Project) -> None:
@@ -193,8 +194,8 @@ def test_a_service_without_a_model_is_unhealthy_until_one_is_trained(empty_proje
 
     empty_project.compose("run", "--rm", "-T", "train")
 
-    assert eventually(lambda: empty_project.inside(*check[1:]) == "", seconds=10)
-    assert served_version(empty_project) == 1
+    assert eventually(lambda: set(versions_by_worker(empty_project).values()) == {1}, seconds=5)
+    assert empty_project.inside(*check[1:]) == ""
 
 
 def test_the_service_is_not_root_and_can_become_nothing_more(project: Project) -> None:
@@ -225,7 +226,7 @@ def test_everything_that_is_imported_comes_compiled(shared_project: Project, ima
 def test_sigterm_ends_the_service_cleanly(project: Project) -> None:
     started = time.monotonic()
 
-    project.compose("stop", "--timeout", "20", "service")
+    project.compose("stop", "service")
 
     assert time.monotonic() - started < 10
     assert project.container("service")["State"]["ExitCode"] == 0
