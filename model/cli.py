@@ -21,7 +21,8 @@ from model.errors import StatureError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from model.registry.registry import Head, Registry
+    from model.registry.log import Head
+    from model.registry.registry import Registry
     from model.training.job import Outcome, Settings
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
@@ -247,7 +248,7 @@ def _outcome_in_words(registry: Registry, outcome: Outcome) -> str:
         ),
         "",
         _table(
-            (f"on {evaluation.people:,} {evaluation.population.replace('_', ' ')}", *_METRICS),
+            (f"{evaluation.people:,} people {evaluation.population.replace('_', ' ')}", *_METRICS),
             [
                 (name, *(f"{getattr(metrics, metric):.4f}" for metric in _METRICS))
                 for name, metrics in (

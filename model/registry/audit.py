@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from model.errors import CorruptionError, NotFoundError, StorageError
-from model.registry.registry import PREVIOUS, Head, Record, Registry, apply, in_words
+from model.registry.log import PREVIOUS, Head, Record, apply, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from model.registry.registry import Registry
 
 _UNREADABLE = (CorruptionError, NotFoundError, StorageError)
 _KNOWN_OPERATIONS = {"promote", "rollback", "judge"}

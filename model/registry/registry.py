@@ -15,33 +15,26 @@ import os
 import platform
 import re
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from model.errors import CorruptionError, ExpectationError, NotFoundError, RefusedError, SettingsError, StorageError
-from model.registry.version import (
+from model.registry.log import PREVIOUS, Expect, Head, Operation, Record, apply, in_words
+from model.registry.manifest import (
     MAXIMUM_MANIFEST_BYTES,
-    MAXIMUM_WEIGHTS_BYTES,
     Draft,
     File,
     Files,
     Manifest,
     Name,
-    Number,
-    Sha256,
-    Stored,
-    Transaction,
     Verdict,
-    Version,
     decode,
     encode,
-    encode_weights,
-    verify,
 )
+from model.registry.version import MAXIMUM_WEIGHTS_BYTES, Version, encode_weights, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,72 +42,7 @@ if TYPE_CHECKING:
     from model.predictor import Predictor
     from model.registry.storage import Storage
 
-CHAMPION, PREVIOUS = "champion", "previous"
 MAXIMUM_RECORD_BYTES = 1 << 20
-
-Expect = int | Literal["none"] | None
-"""The version that an alias must point at for a move to be made, "none" for no version, None for any."""
-
-
-class Operation(Stored):
-    """What a record did. A reader need not know it: the record's state is what holds after it."""
-
-    name: str
-    version: Number | None = None
-    expect: Number | Literal["none"] | None = None
-
-
-class State(Stored):
-    """All that the log decides, whole in every record. What a later release adds is carried along."""
-
-    model_config = ConfigDict(extra="allow")
-
-    aliases: dict[Name, Number] = Field(default_factory=dict)
-    deleted: tuple[Number, ...] = ()
-
-
-class Record(Stored):
-    """One alias move, or one judgement."""
-
-    format_version: Literal[1] = 1
-    model: Name
-    number: Number
-    transaction: Transaction
-    at: datetime
-    by: str
-    reason: str
-    operation: Operation
-    verdict: Verdict | None = None
-    manifest_sha256: Sha256 | None
-    previous_sha256: Sha256 | None
-    state: State
-
-
-@dataclass(frozen=True)
-class Head:
-    """The end of the log: its last record, or none yet, and what the next record will be chained to."""
-
-    record: Record | None = None
-    sha256: str | None = None
-
-    @property
-    def number(self) -> int:
-        return self.record.number if self.record else 0
-
-    @property
-    def state(self) -> State:
-        return self.record.state if self.record else State()
-
-    @property
-    def champion(self) -> int | None:
-        return self.state.aliases.get(CHAMPION)
-
-    def is_deleted(self, number: int) -> bool:
-        return number in self.state.deleted
-
-    def aliases_of(self, number: int) -> list[str]:
-        """The aliases that point at a version."""
-        return sorted(alias for alias, aliased in self.state.aliases.items() if aliased == number)
 
 
 class Registry:
@@ -365,18 +293,6 @@ _CLAIM_ATTEMPTS = 5
 _NUMBERED = re.compile(r"([0-9]{10})\.json")
 
 
-def apply(operation: Operation, state: State) -> State:
-    """The state after an operation: what every record claims of itself, and what the audit replays."""
-    aliases = dict(state.aliases)
-    if operation.name == "promote" and operation.version is not None:
-        if CHAMPION in aliases:
-            aliases[PREVIOUS] = aliases[CHAMPION]
-        aliases[CHAMPION] = operation.version
-    elif operation.name == "rollback":
-        aliases[CHAMPION], aliases[PREVIOUS] = aliases[PREVIOUS], aliases[CHAMPION]
-    return state.model_copy(update={"aliases": aliases})
-
-
 def whoami() -> str:
     """Who is at work, as the registry records it: the user and the machine."""
     try:
@@ -388,11 +304,6 @@ def whoami() -> str:
 
 def _key(prefix: str, number: int) -> str:
     return f"{prefix}/{number:010}.json"
-
-
-def in_words(number: int | str | None) -> str:
-    """A version, or that there is none."""
-    return "no version" if number in (None, "none") else f"version {number}"
 
 
 def _now() -> datetime:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from model import units
 from model.errors import CorruptionError, ExpectationError, NotFoundError, SettingsError
 from model.network.losses import LOG_LOSS, MEAN_SQUARED_ERROR
 from model.network.network import Network
 from model.network.trainers import gauss_newton, sgd
 from model.predictor import FEMALE, MALE, Predictor, TrainingRange
-from model.registry import version as stored
+from model.registry import manifest as stored
+from model.training.description import describe, probes
 from model.training.evaluation import Judgement, base_rate_totals, judge, log_losses, measure
 from model.training.people import FEWEST_PEOPLE, People, read_people
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from model.network.losses import Loss
     from model.network.network import Array
     from model.network.trainers import OnEpoch
-    from model.registry.registry import Expect, Head, Registry
+    from model.registry.log import Expect, Head
+    from model.registry.registry import Registry
+    from model.registry.version import Version
 
 TUTORIAL = "tutorial"
 """The data of the tutorial's four people, and the one model that they train."""
@@ -72,7 +74,7 @@ class Settings:
 class Outcome:
     """What came of a training. Where it was identical to the champion, nothing was published."""
 
-    version: stored.Version | None
+    version: Version | None
     evaluation: stored.Evaluation
     verdict: stored.Verdict
     people: People
@@ -335,8 +337,8 @@ def _draft(
         scale=predictor.scale,
         training_range=stored.Range(**asdict(training_range)),
         inputs=stored.Inputs(
-            male=_describe(trained.where(trained.female == MALE)),
-            female=_describe(trained.where(trained.female == FEMALE)),
+            male=stored.InputsOfGender(**describe(trained.where(trained.female == MALE))),
+            female=stored.InputsOfGender(**describe(trained.where(trained.female == FEMALE))),
         ),
         data=stored.Data(
             source=people.source,
@@ -357,69 +359,5 @@ def _draft(
         ),
         evaluation=evaluation,
         verdict=verdict,
-        probes=_probes(predictor, trained),
-    )
-
-
-_PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
-_FEWEST_TOGETHER = 5
-"""No figure in a manifest may show fewer people than these: bins are merged, and outer percentiles left away."""
-_BIN_LB, _BIN_IN = 10.0, 1.0
-
-
-def _describe(people: People) -> stored.InputsOfGender:
-    """What the people of one gender look like, without showing any one of them."""
-    mean = np.average(people.measurements, axis=0, weights=people.counts)
-    covariance = np.cov(people.measurements, rowvar=False, fweights=people.counts.astype(np.int64), ddof=0)
-    shown = [percent for percent in _PERCENTILES if min(percent, 100 - percent) * len(people) >= 100 * _FEWEST_TOGETHER]
-    percentiles: dict[Literal["weight", "height"], dict[str, float]] = {}
-    histograms: dict[Literal["weight", "height"], stored.Histogram] = {}
-    columns: tuple[tuple[Literal["weight", "height"], Array, units.Field, float], ...] = (
-        ("weight", people.measurements[:, 0], units.WEIGHT_LB, _BIN_LB),
-        ("height", people.measurements[:, 1], units.HEIGHT_IN, _BIN_IN),
-    )
-    for name, column, field, width in columns:
-        values = np.quantile(column, [percent / 100 for percent in shown], weights=people.counts, method="inverted_cdf")
-        percentiles[name] = {str(percent): float(value) for percent, value in zip(shown, values, strict=True)}
-        edges = np.arange(np.floor(field.minimum), field.maximum + width, width)
-        histograms[name] = _merged(edges, np.histogram(column, edges, weights=people.counts)[0])
-    return stored.InputsOfGender(
-        people=len(people),
-        mean=(float(mean[0]), float(mean[1])),
-        covariance=((covariance[0, 0], covariance[0, 1]), (covariance[1, 0], covariance[1, 1])),
-        percentiles=percentiles,
-        histograms=histograms,
-    )
-
-
-def _merged(edges: Array, people: Array) -> stored.Histogram:
-    """A bin of fewer than five people is merged with its neighbours, so that the first and the last show nobody."""
-    merged_edges, merged_people, together = [float(edges[0])], list[int](), 0
-    for upper_edge, count in zip(edges[1:].tolist(), people.astype(np.int64).tolist(), strict=True):
-        together += count
-        if together >= _FEWEST_TOGETHER:
-            merged_edges.append(upper_edge)
-            merged_people.append(together)
-            together = 0
-    if not merged_people:
-        return stored.Histogram(edges=(), people=())
-    merged_edges[-1] = float(edges[-1])
-    merged_people[-1] += together
-    return stored.Histogram(edges=tuple(merged_edges), people=tuple(merged_people))
-
-
-def _probes(predictor: Predictor, trained: People) -> tuple[stored.Probe, ...]:
-    """The centre of each gender and the corners of the cloud of people, with what the network says of them."""
-    centres = [
-        np.average(trained.measurements[who], axis=0, weights=trained.counts[who])
-        for who in (trained.female == MALE, trained.female == FEMALE)
-    ]
-    middle, spread = (centres[0] + centres[1]) / 2.0, 2.0 * trained.measurements.std(axis=0)
-    corners = [middle + spread * np.array(signs) for signs in ((-1, -1), (-1, 1), (1, -1), (1, 1))]
-    points = np.array([*centres, middle, *corners])
-    return tuple(
-        stored.Probe(weight_lb=weight, height_in=height, probability_female=probability)
-        for (weight, height), probability in zip(
-            points.tolist(), predictor.probabilities_female(points).tolist(), strict=True
-        )
+        probes=tuple(stored.Probe(**probe) for probe in probes(predictor, trained)),
     )

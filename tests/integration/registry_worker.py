@@ -17,9 +17,9 @@ import numpy as np
 from model.errors import ExpectationError, RefusedError
 from model.network.network import Network
 from model.predictor import Predictor
+from model.registry.manifest import Draft, Probe
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
-from model.registry.version import Draft, Probe
 
 
 def main(root: str, name: str, rounds: int | None = None) -> None:

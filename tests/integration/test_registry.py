@@ -15,9 +15,9 @@ from model.network.network import Network
 from model.predictor import Predictor
 from model.registry import registry as registry_module
 from model.registry.audit import problems
+from model.registry.manifest import Draft, Manifest
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
-from model.registry.version import Draft, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from model.errors import CorruptionError
 from model.network.network import Network
 from model.predictor import Predictor
-from model.registry.version import File, Files, Manifest, Probe, decode, encode, encode_weights, verify
+from model.registry.manifest import File, Files, Manifest, Probe, decode, encode
+from model.registry.version import encode_weights, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,214 @@
+"""What the registry writes as JSON: a version's manifest, and the two functions that every such file goes through.
+
+`docs/registry.md` describes the manifest field by field.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from model.errors import CorruptionError
+
+MAXIMUM_MANIFEST_BYTES = 1 << 20
+MAXIMUM_LAYERS, MAXIMUM_NEURONS = 8, 256
+
+
+class Stored(BaseModel):
+    """What stands in a file. Strict in what it knows; members that a later release added are left alone."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="ignore", allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Transaction = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Number = Annotated[int, Field(ge=1, lt=10**10)]
+Pair = tuple[float, float]
+
+
+class File(Stored):
+    key: Annotated[str, Field(pattern=r"^(artifacts|reports|signatures)/[0-9a-f]{32}\.[a-z0-9]{1,8}$")]
+    sha256: Sha256
+    size: Annotated[int, Field(ge=1)]
+
+
+class Files(Stored):
+    weights: File
+
+
+class Units(Stored):
+    weight: Literal["lb"] = "lb"
+    height: Literal["in"] = "in"
+
+
+class Labels(Stored):
+    male: Literal[0] = 0
+    female: Literal[1] = 1
+
+
+class Range(Stored):
+    """The region of the people trained on: `model.predictor.TrainingRange`, genders in the order of the labels."""
+
+    means: tuple[Pair, Pair]
+    covariances: tuple[tuple[Pair, Pair], tuple[Pair, Pair]]
+    radius: Annotated[float, Field(ge=0.0)]
+
+
+class Histogram(Stored):
+    """How many people lie in each bin: one more edge than bins, and no bin of fewer than five people."""
+
+    edges: tuple[float, ...]
+    people: tuple[int, ...]
+
+
+class InputsOfGender(Stored):
+    """What the people of one gender that were trained on look like, without showing any one of them."""
+
+    people: int
+    mean: Pair
+    covariance: tuple[Pair, Pair]
+    percentiles: dict[Literal["weight", "height"], dict[str, float]]
+    histograms: dict[Literal["weight", "height"], Histogram]
+
+
+class Inputs(Stored):
+    male: InputsOfGender
+    female: InputsOfGender
+
+
+class Data(Stored):
+    source: str
+    fingerprint: Sha256
+    order_fingerprint: Sha256 | None
+    people: int
+    distinct_rows: int
+    trained_people: int
+    held_out_people: int
+    left_out: dict[str, int]
+
+
+class Trainer(Stored):
+    name: Literal["sgd", "gauss_newton"]
+    loss: Literal["mean_squared_error", "log_loss"]
+    hyperparameters: dict[str, float | int | bool]
+    seed: int
+    epochs: int
+    final_loss: float
+
+
+class Software(Stored):
+    stature: str
+    python: str
+    numpy: str
+    platform: str
+
+
+class Metrics(Stored):
+    log_loss: float
+    brier_score: float
+    accuracy: float
+    roc_auc: float
+    calibration_error: float
+
+
+class Evaluation(Stored):
+    """The metrics of the version, and on the same people those of two models that anyone can have for nothing."""
+
+    people: int
+    population: Literal["held_out", "trained_on"]
+    metrics: Metrics
+    base_rate: Metrics
+    logistic_regression: Metrics | None
+
+
+class Verdict(Stored):
+    """Whether the gate lets this version become champion, why, and which champion it was held against."""
+
+    promote: bool
+    reason: str
+    log_number: Annotated[int, Field(ge=0)]
+    champion: Number | None
+    candidate_log_loss: float | None
+    champion_log_loss: float | None
+    people: int
+    same_data: bool | None
+    """Whether that champion was trained on the same data. Held-out people are held out in all data alike."""
+
+
+class Probe(Stored):
+    weight_lb: float
+    height_in: float
+    probability_female: Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Draft(Stored):
+    """All that a training says of its version; the registry adds what it knows, and it becomes a `Manifest`."""
+
+    digest: Sha256
+    layer_sizes: Annotated[tuple[int, ...], Field(min_length=2, max_length=MAXIMUM_LAYERS + 1)]
+    units: Units = Units()
+    labels: Labels = Labels()
+    shift: Pair
+    scale: Pair
+    training_range: Range
+    inputs: Inputs
+    data: Data
+    trainer: Trainer
+    software: Software
+    evaluation: Evaluation
+    verdict: Verdict
+    parent: Number | None = None
+    probes: Annotated[tuple[Probe, ...], Field(min_length=1, max_length=100)]
+
+    @field_validator("layer_sizes")
+    @classmethod
+    def _is_a_network_from_two_inputs_to_one_output(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if sizes[0] != 2 or sizes[-1] != 1 or not all(1 <= size <= MAXIMUM_NEURONS for size in sizes):  # noqa: PLR2004
+            raise ValueError(f"2 inputs, 1 output and layers of 1 to {MAXIMUM_NEURONS} neurons are expected")
+        return sizes
+
+    @field_validator("scale")
+    @classmethod
+    def _is_a_scale(cls, scale: Pair) -> Pair:
+        if not all(value > 0.0 for value in scale):
+            raise ValueError("a scale is positive")
+        return scale
+
+
+class _Identity(Stored):
+    """What the registry knows of a version."""
+
+    format_version: Literal[1] = 1
+    model: Name
+    number: Number
+    transaction: Transaction
+    created_at: datetime
+    created_by: str
+    files: Files
+
+
+class Manifest(Draft, _Identity):
+    """A version's manifest: creating this file is what publishes the version."""
+
+
+_Stored = TypeVar("_Stored", bound=Stored)
+
+
+def encode(stored: Stored) -> bytes:
+    """JSON as it stands in a file: indented, for people."""
+    return (stored.model_dump_json(indent=2) + "\n").encode()
+
+
+def decode(kind: type[_Stored], content: bytes, name: str) -> _Stored:
+    """The record in these bytes. CorruptionError, naming the file and the member, where they hold none."""
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = "/".join(str(part) for part in first["loc"])
+        raise CorruptionError(f"{name} is not a {kind.__name__.lower()}: {where or 'it'}: {first['msg']}") from None

@@ -1,0 +1,77 @@
+"""What a manifest says of the people trained on, without showing any one of them; and the probes of a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model import units
+from model.predictor import FEMALE, MALE, Predictor
+
+if TYPE_CHECKING:
+    from model.network.network import Array
+    from model.training.people import People
+
+_PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
+_FEWEST_TOGETHER = 5
+"""No figure in a manifest may show fewer people than these: bins are merged, and outer percentiles left away."""
+_BIN_LB, _BIN_IN = 10.0, 1.0
+
+
+def describe(people: People) -> dict[str, Any]:
+    """What the people of one gender look like, without showing any one of them."""
+    mean = np.average(people.measurements, axis=0, weights=people.counts)
+    covariance = np.cov(people.measurements, rowvar=False, fweights=people.counts.astype(np.int64), ddof=0)
+    shown = [percent for percent in _PERCENTILES if min(percent, 100 - percent) * len(people) >= 100 * _FEWEST_TOGETHER]
+    percentiles: dict[str, dict[str, float]] = {}
+    histograms: dict[str, dict[str, tuple[float, ...]]] = {}
+    columns = (
+        ("weight", people.measurements[:, 0], units.WEIGHT_LB, _BIN_LB),
+        ("height", people.measurements[:, 1], units.HEIGHT_IN, _BIN_IN),
+    )
+    for name, column, field, width in columns:
+        values = np.quantile(column, [percent / 100 for percent in shown], weights=people.counts, method="inverted_cdf")
+        percentiles[name] = {str(percent): float(value) for percent, value in zip(shown, values, strict=True)}
+        edges = np.arange(np.floor(field.minimum), field.maximum + width, width)
+        histograms[name] = _merged(edges, np.histogram(column, edges, weights=people.counts)[0])
+    return {
+        "people": len(people),
+        "mean": tuple(mean.tolist()),
+        "covariance": tuple(map(tuple, covariance.tolist())),
+        "percentiles": percentiles,
+        "histograms": histograms,
+    }
+
+
+def _merged(edges: Array, people: Array) -> dict[str, tuple[float, ...]]:
+    """A bin of fewer than five people is merged with its neighbours, so that the first and the last show nobody."""
+    merged_edges, merged_people, together = [float(edges[0])], list[int](), 0
+    for upper_edge, count in zip(edges[1:].tolist(), people.astype(np.int64).tolist(), strict=True):
+        together += count
+        if together >= _FEWEST_TOGETHER:
+            merged_edges.append(upper_edge)
+            merged_people.append(together)
+            together = 0
+    if not merged_people:
+        return {"edges": (), "people": ()}
+    merged_edges[-1] = float(edges[-1])
+    merged_people[-1] += together
+    return {"edges": tuple(merged_edges), "people": tuple(merged_people)}
+
+
+def probes(predictor: Predictor, trained: People) -> list[dict[str, float]]:
+    """The centre of each gender and the corners of the cloud of people, with what the network says of them."""
+    centres = [
+        np.average(trained.measurements[who], axis=0, weights=trained.counts[who])
+        for who in (trained.female == MALE, trained.female == FEMALE)
+    ]
+    middle, spread = (centres[0] + centres[1]) / 2.0, 2.0 * trained.measurements.std(axis=0)
+    corners = [middle + spread * np.array(signs) for signs in ((-1, -1), (-1, 1), (1, -1), (1, 1))]
+    points = np.array([*centres, middle, *corners])
+    return [
+        {"weight_lb": weight, "height_in": height, "probability_female": probability}
+        for (weight, height), probability in zip(
+            points.tolist(), predictor.probabilities_female(points).tolist(), strict=True
+        )
+    ]
