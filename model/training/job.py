@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from model.errors import CorruptionError, ExpectationError, NotFoundError, SettingsError
+from model.errors import CorruptionError, DataError, ExpectationError, NotFoundError, SettingsError
 from model.network.losses import LOG_LOSS, MEAN_SQUARED_ERROR
 from model.network.network import Network
 from model.network.trainers import gauss_newton, sgd
@@ -104,10 +104,12 @@ def check(settings: Settings, registry: Registry) -> None:
             f"--hidden takes up to {stored.MAXIMUM_LAYERS - 1} layers of 1 to {stored.MAXIMUM_NEURONS} neurons, such "
             f"as 2 or 8,4, or none; it is {','.join(map(str, settings.hidden))}"
         )
-    for name, low in (("epochs", 1), ("learning_rate", 0.0), ("learning_rate_decay", 0.0), ("seed", 0)):
+    for name, at_least in (("epochs", 1), ("learning_rate_decay", 0), ("seed", 0)):
         value = getattr(settings, name)
-        if value is not None and not (low <= value < np.inf):
-            raise SettingsError(f"--{name.replace('_', '-')} must be at least {low}, and finite; it is {value}")
+        if value is not None and not at_least <= value < np.inf:
+            raise SettingsError(f"--{name.replace('_', '-')} must be at least {at_least}, and finite; it is {value}")
+    if settings.learning_rate is not None and not 0.0 < settings.learning_rate < np.inf:
+        raise SettingsError(f"--learning-rate must be above 0, and finite; it is {settings.learning_rate}")
 
 
 def run(settings: Settings, registry: Registry, *, by: str, on_epoch: OnEpoch = lambda _epoch, _loss: None) -> Outcome:
@@ -165,15 +167,13 @@ def _fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predict
         mean = np.average(trained.measurements, axis=0, weights=trained.counts)
         deviation = np.sqrt(np.average((trained.measurements - mean) ** 2, axis=0, weights=trained.counts))
         if not (deviation > 0.0).all():
-            raise SettingsError(
-                f"{people.source}: all people have the same weight or height, so nothing can be learned"
-            )
+            raise DataError(f"{people.source}: all people have the same weight or height, so nothing can be learned")
         shift, scale = (float(mean[0]), float(mean[1])), (float(deviation[0]), float(deviation[1]))
     sizes = (2, *settings.hidden, 1)
     inputs = (trained.measurements - np.array(shift)) / np.array(scale)
     targets = trained.female[:, None]
     generator = np.random.default_rng(settings.seed)
-    loss: Loss = MEAN_SQUARED_ERROR if settings.is_tutorial else LOG_LOSS
+    loss: Loss = MEAN_SQUARED_ERROR if settings.is_tutorial and settings.uses_sgd else LOG_LOSS
     hyperparameters: dict[str, float | int | bool]
     if settings.uses_sgd:
         epochs = epochs_of(settings) or 1
