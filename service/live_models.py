@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from model.errors import CorruptionError, NotFoundError, StatureError, StorageError
-from model.registry.registry import CHAMPION, Head
+from model.registry.log import CHAMPION, Head
 from service.errors import NotReadyError
 
 if TYPE_CHECKING:
