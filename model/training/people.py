@@ -114,6 +114,9 @@ def read_people(
 
 
 def _check_enough(people: People, *, fewest: int, hold_out: bool) -> None:
+    if not people:
+        bad = ", ".join(f"{count:,} x {reason}" for reason, count in people.left_out.items())
+        raise DataError(f"{people.source} has no good row: {bad}")
     women = int(people.counts[people.female == 1].sum())
     if women in (0, len(people)):
         raise DataError(

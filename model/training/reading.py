@@ -11,9 +11,12 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import io
 import math
+import sys
 import tempfile
-from typing import TYPE_CHECKING, Any, TextIO
+import zlib
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import duckdb
 
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LINES_SHOWN = 10
+_MALFORMED = "the line does not have the header's columns"
+_NOT_UNICODE = "not text in UTF-8: save it as CSV in UTF-8, or as Parquet"
+_UNREADABLE = (duckdb.Error, OSError, EOFError, zlib.error)
+"""What duckdb and gzip raise for a file that is not what it seems."""
 
 
 class Reading:
@@ -50,10 +57,10 @@ class Reading:
         self.is_parquet = magic == b"PAR1"
         try:
             self._open()
-        except (duckdb.Error, OSError, EOFError) as error:
+        except _UNREADABLE as error:
             raise DataError(f"{name} cannot be read: {_first_line(error)}") from error
         except UnicodeDecodeError:
-            raise DataError(f"{name} is not text in UTF-8: save it as CSV in UTF-8, or as Parquet") from None
+            raise DataError(f"{name} is {_NOT_UNICODE}") from None
 
     def _open(self) -> None:
         """`raw`, SQL for weight, height and gender as the file has them."""
@@ -86,13 +93,20 @@ class Reading:
         ]
         self.raw = f"SELECT {', '.join(f'{_quoted(column)} AS {name}' for column, name in selected)} FROM {source}"
 
-    def _text(self) -> TextIO:
+    def _bytes(self) -> BinaryIO:
         opened = gzip.open if self.gzipped else open
-        return opened(self.path, "rt", encoding="utf-8-sig", newline="")
+        return cast("BinaryIO", opened(self.path, "rb"))
+
+    def _text(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(self._bytes(), encoding="utf-8-sig", newline="")
 
     def _header(self) -> tuple[list[str], str]:
         with self._text() as file:
             first = file.readline(1 << 16)
+        with self._bytes() as file:
+            while self.gzipped and file.read(1 << 20):
+                pass  # to the end, where the checksum is: DuckDB does not look at it
+        self.newline = b"\r" if first.endswith("\r") else b"\n"
         delimiter = max(",;\t", key=first.count)
         return next(csv.reader([first], delimiter=delimiter), []), delimiter
 
@@ -124,14 +138,22 @@ class Reading:
                 f"CREATE TEMP TABLE counted AS SELECT *, count(*) AS people FROM ({self._parsed()}) GROUP BY ALL",
                 self.parameters,
             )
+            self._check_not_empty()
             self.female = self._female()
             self._check_units()
             self.left_out = self._bad_rows()
             if self.left_out and not skip_bad_rows:
-                raise DataError(self._explained(self.left_out))
+                raise DataError(self._explained(self.left_out, self._malformed_lines() | self._bad_values()))
             return self._good_rows(in_file_order=in_file_order)
-        except duckdb.Error as error:
+        except _UNREADABLE as error:
             raise DataError(f"{self.name} cannot be read: {_first_line(error)}") from error
+
+    def _check_not_empty(self) -> None:
+        if self.database.execute("SELECT 1 FROM counted LIMIT 1").fetchone() is None:
+            malformed = self._malformed_lines()
+            if malformed:
+                raise DataError(self._explained({_MALFORMED: len(malformed)}, malformed))
+            raise DataError(f"{self.name} has a header and no row below it")
 
     def _parsed(self, more: str = "") -> str:
         """SQL for the rows of the file as numbers and lower-case text; what is not a number is NULL."""
@@ -160,8 +182,6 @@ class Reading:
                     f"{self.name}: with --female-code {self.female_code:g} the column gender must hold "
                     f"{self.female_code:g} and one other number; it holds {_counted(found)}"
                 )
-        if not found:
-            raise DataError(f"{self.name} has a header and no row below it")
         if not any(text in (*female, *male) for text, _ in found):
             raise DataError(
                 f"{self.name}: no gender is known: the column gender holds {_counted(found)}; "
@@ -218,18 +238,33 @@ class Reading:
                 GROUP BY problem HAVING problem IS NOT NULL ORDER BY 2 DESC, 1"""
         ).fetchall()
         malformed = len(self._malformed_lines())
-        return dict(reasons) | ({"the line does not have the header's columns": malformed} if malformed else {})
+        return dict(reasons) | ({_MALFORMED: malformed} if malformed else {})
 
     def _malformed_lines(self) -> dict[int, str]:
         """Lines with too many fields, too few, or a quote left open, by number."""
         if self.is_parquet:
             return {}
-        rejected = "SELECT DISTINCT line, error_message FROM reject_errors ORDER BY line DESC"
-        return {line: _first_line(message) for line, message in self.database.execute(rejected).fetchall()}
+        rejected = self.database.execute(
+            """SELECT line_byte_position, max(error_type = 'INVALID ENCODING'), any_value(error_message)
+               FROM reject_errors GROUP BY 1 ORDER BY 1"""
+        ).fetchall()
+        # DuckDB counts rows where its message says line, so the lines are counted here, up to each position.
+        malformed: dict[int, str] = {}
+        position, line = 0, 1
+        with self._bytes() as file:
+            for byte_position, is_not_unicode, message in rejected:
+                read = b""
+                # The position may be that of blank lines before the line, so these are passed over.
+                while position < byte_position or read[-1:] in (b"\r", b"\n"):
+                    read = file.read(min(1 << 20, max(1, byte_position - position)))
+                    position, line = position + len(read), line + read.count(self.newline)
+                    if not read:
+                        break
+                malformed[line] = _NOT_UNICODE if is_not_unicode else _first_line(message)
+        return malformed
 
-    def _explained(self, left_out: dict[str, int]) -> str:
+    def _explained(self, left_out: dict[str, int], bad: dict[int, str]) -> str:
         """The bad rows by reason, and the first of them by line."""
-        bad = self._malformed_lines() | self._bad_values()
         shown = [f"  {'row' if self.is_parquet else 'line'} {line}: {bad[line]}" for line in sorted(bad)[:_LINES_SHOWN]]
         total = sum(left_out.values())
         return "\n".join(
@@ -271,14 +306,22 @@ class Reading:
         if self.is_parquet:
             return lines
         malformed, row = self._malformed_lines(), 0
-        with self._text() as file:
-            reader = csv.reader(file, delimiter=self.delimiter)
-            next(reader)
-            while row < max(rows, default=0):
+        usual_limit = csv.field_size_limit(sys.maxsize)
+        try:
+            with self._text() as file:
+                file.reconfigure(errors="replace")
+                reader = csv.reader(file, delimiter=self.delimiter)
+                next(reader)
                 line = reader.line_num + 1
-                if next(reader) and line not in malformed:
-                    row += 1
-                    lines[row] = line
+                for fields in reader:
+                    if fields and line not in malformed:
+                        row += 1
+                        lines[row] = line
+                    if row >= max(rows, default=0):
+                        break
+                    line = reader.line_num + 1
+        finally:
+            csv.field_size_limit(usual_limit)
         return lines
 
     def _good_rows(self, *, in_file_order: bool) -> dict[str, Any]:
