@@ -132,13 +132,12 @@ class TrainingRange:
 
     def contains(self, measurements: Array) -> Booleans:
         """(people, 2) in pounds and inches -> (people,)."""
-        inside: Booleans = np.minimum(*self._squares(*measurements.T)) <= self.radius**2
+        inside: Booleans = self.distances(measurements) <= self.radius
         return inside
 
     def contains_one(self, weight_lb: float, height_in: float) -> bool:
         """The same for one person, in plain floats."""
-        nearer: float = min(self._squares(weight_lb, height_in))
-        return nearer <= self.radius**2
+        return math.sqrt(min(self._squares(weight_lb, height_in))) <= self.radius
 
     def distances(self, measurements: Array) -> Array:
         """To the nearer gender: (people, 2) -> (people,)."""
@@ -146,11 +145,15 @@ class TrainingRange:
         return distances
 
     def _squares(self, weights_lb: Any, heights_in: Any) -> list[Any]:  # noqa: ANN401 - floats give floats, arrays arrays
-        """The squared distances to the centre of each gender."""
+        """The squared distances to the centre of each gender, to the same bits for a float and in an array."""
         squares = []
         for (mean_weight, mean_height), (weight, both, height) in zip(self.means, self._inverses, strict=True):
             by_weight, by_height = weights_lb - mean_weight, heights_in - mean_height
-            squares.append(weight * by_weight**2 + 2.0 * both * by_weight * by_height + height * by_height**2)
+            squares.append(
+                weight * (by_weight * by_weight)
+                + 2.0 * both * (by_weight * by_height)
+                + height * (by_height * by_height)
+            )
         return squares
 
     @cached_property
