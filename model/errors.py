@@ -6,6 +6,7 @@ StatureError                 what went wrong, where, what was expected, what to 
 ├── DataError                a file of people that cannot be trained on
 ├── TrainingError            a fit that did not end in a usable network
 ├── StorageError             the registry's storage did not do what it must
+│   └── OversizedError       a file is larger than it may be
 └── RegistryError            what the registry holds, or does not hold
     ├── NotFoundError        no such version, alias or champion
     ├── ExpectationError     `expect` did not hold: someone moved the alias in between
@@ -43,6 +44,10 @@ class TrainingError(StatureError):
 
 class StorageError(StatureError):
     """The storage below the registry failed, or cannot give the guarantee that the registry stands on."""
+
+
+class OversizedError(StorageError):
+    """A file is larger than it may be, and was not read."""
 
 
 class RegistryError(StatureError):

@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from model.errors import CorruptionError, ExpectationError, NotFoundError, RefusedError, SettingsError, StorageError
+from model.errors import (
+    CorruptionError,
+    ExpectationError,
+    NotFoundError,
+    OversizedError,
+    RefusedError,
+    SettingsError,
+    StorageError,
+)
 from model.registry.log import PREVIOUS, Expect, Head, Operation, Record, apply, in_words
 from model.registry.manifest import (
     MAXIMUM_MANIFEST_BYTES,
@@ -74,10 +82,7 @@ class Registry:
         """A version, verified, ready to answer. NotFoundError, CorruptionError."""
         manifest, _ = self.read_manifest(number)
         key = f"{self.model}/{manifest.files.weights.key}"
-        try:
-            weights = self.storage.get(key, min(manifest.files.weights.size, MAXIMUM_WEIGHTS_BYTES))
-        except StorageError as error:
-            raise CorruptionError(f"version {number} of {self.model} cannot be read: {error}") from error
+        weights = self._get(key, min(manifest.files.weights.size, MAXIMUM_WEIGHTS_BYTES))
         if weights is None:
             raise CorruptionError(f"version {number} of {self.model} lacks its weights: there is no {key}")
         return verify(manifest, weights)
@@ -260,6 +265,12 @@ class Registry:
                 return found == content
         raise doubt or StorageError(f"{self.storage} says that {key} exists, and does not hold it")
 
+    def _get(self, name: str, maximum_bytes: int) -> bytes | None:
+        try:
+            return self.storage.get(name, maximum_bytes)
+        except OversizedError as error:
+            raise CorruptionError(str(error)) from error
+
     def _numbers(self, prefix: str) -> list[int]:
         names = self.storage.list_after(f"{self.model}/{prefix}")
         return [int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))]
@@ -267,7 +278,7 @@ class Registry:
     def read_manifest(self, number: int) -> tuple[Manifest, str]:
         """A version's manifest and the sha256 of its file."""
         name = f"{self.model}/{_key('versions', number)}"
-        content = self.storage.get(name, MAXIMUM_MANIFEST_BYTES)
+        content = self._get(name, MAXIMUM_MANIFEST_BYTES)
         if content is None:
             newest = max(self.numbers(), default=None)
             known = "there is none yet" if newest is None else f"the newest is {newest}"
@@ -280,7 +291,7 @@ class Registry:
     def read_record(self, number: int) -> Head | None:
         """The log as it was when this record was its last, None where there is no such record yet."""
         name = f"{self.model}/{_key('log', number)}"
-        content = self.storage.get(name, MAXIMUM_RECORD_BYTES)
+        content = self._get(name, MAXIMUM_RECORD_BYTES)
         if content is None:
             return None
         record = decode(Record, content, name)

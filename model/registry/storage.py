@@ -12,7 +12,7 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Protocol
 
-from model.errors import StorageError
+from model.errors import OversizedError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ class Storage(Protocol):
         """Make the key hold the content, durably. False where the key existed, which is then left as it was."""
 
     def get(self, key: str, maximum_bytes: int) -> bytes | None:
-        """The content, or None where there is no such key. StorageError where it is larger than the maximum."""
+        """The content, or None where there is no such key. OversizedError where it is larger than the maximum."""
 
     def list_after(self, prefix: str, after: str = "") -> list[str]:
         """The names directly under a prefix that sort after `after`, sorted."""
@@ -75,7 +75,7 @@ class LocalStorage:
             except (FileNotFoundError, NotADirectoryError):
                 return None
         if len(content) > maximum_bytes:
-            raise StorageError(f"{key} below {self.root} is larger than the {maximum_bytes:,} bytes that it may have")
+            raise OversizedError(f"{key} is larger than the {maximum_bytes:,} bytes that it may have")
         return content
 
     def list_after(self, prefix: str, after: str = "") -> list[str]:

@@ -8,6 +8,7 @@ names, types and shapes before the numbers, and at last the probes, whose probab
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 from dataclasses import dataclass
@@ -88,6 +89,13 @@ _UNREADABLE = (ValueError, KeyError, OSError, EOFError, RuntimeError, OverflowEr
 """What zipfile and numpy raise for bytes that are not what they should be."""
 
 
+_MAGIC = b"\x93NUMPY\x01\x00"
+_MAXIMUM_HEADER_BYTES = 1000
+_HEADER = re.compile(
+    rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \(([0-9]{1,9}(?:, ?[0-9]{1,9})*),?\),? ?\} *\n"
+)
+
+
 class _Member(NamedTuple):
     name: str
     shape: tuple[int, ...]
@@ -116,11 +124,14 @@ def _decode_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, member: _Mem
     if entry.file_size > 8 * numbers + 1024:
         raise ValueError(f"{member.name} has {entry.file_size:,} bytes, too many for {numbers} numbers")
     with archive.open(entry) as file:
-        if np.lib.format.read_magic(file) != (1, 0):
+        if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError(f"{member.name} is not in version 1.0 of the .npy format")
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=1000)
-        if shape != member.shape or fortran_order or dtype.str != "<f8":
-            raise ValueError(f"{member.name} must be {member.shape} of '<f8' by rows, not {shape} of {dtype.str!r:.50}")
+        header = file.read(min(int.from_bytes(file.read(2), "little"), _MAXIMUM_HEADER_BYTES))
+        # Matched and not evaluated, as numpy does: text from a file is not for a parser of Python (which, moreover, two
+        # threads cannot share before Python 3.12).
+        found = _HEADER.fullmatch(header)
+        if found is None or tuple(map(int, found[1].replace(b",", b" ").split())) != member.shape:
+            raise ValueError(f"{member.name} must be {member.shape} of '<f8' by rows; its header is {header!r:.100}")
         content = file.read(8 * numbers + 1)
     if len(content) != 8 * numbers:
         raise ValueError(f"{member.name} must hold {numbers} numbers of 8 bytes")

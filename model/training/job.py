@@ -166,7 +166,7 @@ def _fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predict
     else:
         mean = np.average(trained.measurements, axis=0, weights=trained.counts)
         deviation = np.sqrt(np.average((trained.measurements - mean) ** 2, axis=0, weights=trained.counts))
-        if not (deviation > 0.0).all():
+        if not np.ptp(trained.measurements, axis=0).all():
             raise DataError(f"{people.source}: all people have the same weight or height, so nothing can be learned")
         shift, scale = (float(mean[0]), float(mean[1])), (float(deviation[0]), float(deviation[1]))
     sizes = (2, *settings.hidden, 1)
@@ -286,9 +286,9 @@ def _verdict(
 
 
 def _digest(registry: Registry, number: int) -> str | None:
-    """Of a version whose manifest can be read."""
+    """Of a version that is whole: one that is not has no equal."""
     try:
-        return registry.manifest(number).digest
+        return registry.load(number).manifest.digest
     except (CorruptionError, NotFoundError):
         return None
 

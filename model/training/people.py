@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SHIPPED = {"tutorial": "tutorial.csv", "nhanes": "nhanes_2009_2012_sample.csv"}
 FEWEST_PEOPLE = 50
+_FEWEST_OF_A_GENDER = 5
+"""To train on: what a manifest says of fewer would say it of each of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,12 +127,16 @@ def _check_enough(people: People, *, fewest: int, hold_out: bool) -> None:
         )
     if len(people) < fewest:
         raise DataError(f"{people.source} has {len(people)} people, and training needs at least {fewest}")
-    for rows, what in ((people.held_out, "held out to judge by"), (~people.held_out, "left to train on")) * hold_out:
+    for rows, what, fewest_of_a_gender in (
+        (people.held_out, "held out to judge by", 1),
+        (~people.held_out, "left to train on", _FEWEST_OF_A_GENDER),
+    ) * hold_out:
         part = people.where(rows)
-        if set(part.female.tolist()) != {0.0, 1.0}:
+        women = int(part.counts[part.female == 1].sum())
+        if min(women, len(part) - women) < fewest_of_a_gender:
             raise DataError(
-                f"{people.source} is too small or too uniform: of its {len(people)} people, the {len(part)} {what} "
-                "are not of both genders"
+                f"{people.source} is too small or too uniform: of its {len(people)} people, {len(part)} are {what}, "
+                f"{women} female and {len(part) - women} male, and at least {fewest_of_a_gender} of each are needed"
             )
 
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
@@ -67,6 +67,7 @@ def test_the_metrics_are_those_of_scikit_learn(seed: int, decimals: int) -> None
     assert found.roc_auc == pytest.approx(roc_auc_score(female, totals, sample_weight=counts), rel=1e-12)
 
 
+@settings(deadline=None)
 @given(small_rows())
 def test_the_area_under_the_curve_is_that_of_scikit_learn_whatever_the_ties(rows: Rows) -> None:
     female, totals, counts = rows
@@ -74,6 +75,7 @@ def test_the_area_under_the_curve_is_that_of_scikit_learn_whatever_the_ties(rows
     assert measure(female, totals, counts).roc_auc == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(small_rows())
 def test_the_area_under_the_curve_is_the_share_of_pairs_in_the_right_order(rows: Rows) -> None:
     female, totals, counts = (part.tolist() for part in rows)
@@ -86,11 +88,13 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_the_right_order(rows:
     assert measure(*rows).roc_auc == pytest.approx(right / pairs, rel=1e-12, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(small_rows())
 def test_the_calibration_error_is_that_of_a_plain_loop(rows: Rows) -> None:
     assert measure(*rows).calibration_error == pytest.approx(calibration_error_in_a_loop(*rows), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(small_rows())
 def test_counted_rows_are_measured_as_repeated_ones(rows: Rows) -> None:
     female, totals, counts = rows
@@ -100,6 +104,7 @@ def test_counted_rows_are_measured_as_repeated_ones(rows: Rows) -> None:
         assert value == pytest.approx(getattr(repeated, name), rel=1e-12, abs=1e-12), name
 
 
+@settings(deadline=None)
 @given(small_rows(), st.randoms())
 def test_the_order_of_the_rows_does_not_matter(rows: Rows, chance: object) -> None:
     order = list(range(len(rows[0])))
@@ -108,6 +113,7 @@ def test_the_order_of_the_rows_does_not_matter(rows: Rows, chance: object) -> No
     assert dataclasses.astuple(shuffled) == pytest.approx(dataclasses.astuple(measure(*rows)), rel=1e-12, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(small_rows())
 def test_every_metric_is_finite_and_all_but_the_log_loss_lie_between_0_and_1(rows: Rows) -> None:
     found = measure(*rows)
@@ -145,6 +151,7 @@ def test_the_base_rate_has_an_area_of_one_half_and_the_entropy_of_the_genders() 
     assert found.calibration_error == pytest.approx(0.0, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(candidate=st.floats(0, 2), champion=st.floats(0, 2))
 def test_the_gate_promotes_exactly_where_the_log_loss_is_strictly_lower(candidate: float, champion: float) -> None:
     judgement = judge(candidate, champion, champion=3, people=1222)

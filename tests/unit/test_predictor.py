@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import mahalanobis
@@ -84,6 +84,7 @@ def test_of_a_trained_network_one_person_is_as_many_to_1e_14(trained: Predictor,
     assert np.abs(many - one).max() <= 1e-14
 
 
+@settings(deadline=None)
 @given(weight=weights_lb, height=heights_in)
 def test_a_trained_network_says_the_same_of_one_person_as_of_many_everywhere_in_the_domain(
     trained: Predictor, weight: float, height: float
@@ -92,6 +93,7 @@ def test_a_trained_network_says_the_same_of_one_person_as_of_many_everywhere_in_
     assert abs(trained.probability_female(weight, height) - many) <= 1e-14
 
 
+@settings(deadline=None)
 @given(
     sizes=st.sampled_from(SHAPES),
     seed=st.integers(0, 2**32),
@@ -111,6 +113,7 @@ def test_of_any_network_one_person_is_as_many_up_to_the_rounding_of_sums(
     assert abs(one - many) <= min(rounding_bound(predictor, measurements), 1.0)
 
 
+@settings(deadline=None)
 @given(
     sizes=st.sampled_from(SHAPES),
     seed=st.integers(0, 2**32),
@@ -233,6 +236,7 @@ def test_the_training_range_holds_999_of_1000_of_the_shipped_people(people: Peop
     assert share_inside(tighter, people.measurements, people.counts) < 0.999
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), rows=st.integers(10, 300))
 def test_the_training_range_holds_999_of_1000_of_any_people(seed: int, rows: int) -> None:
     generator = np.random.default_rng(seed)
@@ -250,6 +254,7 @@ def test_one_person_is_inside_as_many_are(people: People, around: TrainingRange)
     assert one == around.contains(people.measurements).tolist()
 
 
+@settings(deadline=None)
 @given(weight=weights_lb, height=heights_in)
 def test_anyone_in_the_domain_is_inside_as_many_are(around: TrainingRange, weight: float, height: float) -> None:
     assert around.contains_one(weight, height) == bool(around.contains(np.array([[weight, height]]))[0])
@@ -267,6 +272,7 @@ def test_the_centres_and_covariances_are_those_of_the_people_repeated(
     assert np.array(around.covariances[gender]) == pytest.approx(covariance, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(weight=weights_lb, height=heights_in)
 def test_the_distance_is_that_of_mahalanobis_to_the_nearer_gender(
     around: TrainingRange, weight: float, height: float

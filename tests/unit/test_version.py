@@ -6,6 +6,7 @@ import io
 import json
 import re
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -269,3 +270,11 @@ def test_oversized_files_are_refused_before_they_are_read(trained: Registry) -> 
 
 def _predictor() -> Predictor:
     return Predictor(Network((2, 2, 1), np.arange(9.0) / 10.0), (150.0, 66.0), (30.0, 4.0))
+
+
+def test_versions_can_be_verified_in_many_threads_at_once(manifest: Manifest) -> None:
+    weights = encode_weights(_predictor())
+    agreeing = manifest_of(manifest, _predictor(), weights)
+    with ThreadPoolExecutor(8) as pool:
+        versions = list(pool.map(lambda _: verify(agreeing, weights), range(2000)))
+    assert {version.predictor.digest for version in versions} == {_predictor().digest}

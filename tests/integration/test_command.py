@@ -1,0 +1,639 @@
+"""The `stature` command as its users run it: a process, its exit code, what it prints and where."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from people_files import people, text, write
+
+from model.cli import main
+from model.registry.registry import Registry
+from model.registry.storage import LocalStorage
+from model.training.job import Settings, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMANDS = ["up", "serve", "train", "predict", "models", "show", "log", "promote", "rollback", "verify"]
+STEVE = ("--weight-kg", "73", "--height-cm", "182")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    exit_code: int
+    said: str
+    complained: str
+
+    @property
+    def document(self) -> Any:
+        """What was printed, which must be one JSON document and nothing else; NaN is none."""
+        assert (self.exit_code, self.complained) == (0, "")
+        return json.loads(self.said, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
+
+
+def stature(*arguments: str, directory: Path | None = None, **environment: str) -> Done:
+    """The command, as a process."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "stature"), *arguments],
+        cwd=directory,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def in_this_process(*arguments: str) -> Done:
+    """The same without a process of its own, for tables of many cases."""
+    result = CliRunner().invoke(main, arguments, prog_name="stature")
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(scope="module")
+def _two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 1 was champion and is previous, version 2 is champion, version 3 was never promoted."""
+    folder = tmp_path_factory.mktemp("command")
+    data = write(folder / "people.csv", text(people(200)))
+    registry = Registry(LocalStorage(folder / "registry"), "gender")
+    for seed, promote in ((1, "auto"), (2, "always"), (3, "never")):
+        run(Settings(data=data, seed=seed, promote=promote), registry, by="a test")
+    return folder / "registry"
+
+
+@pytest.fixture
+def root(_two_versions: Path, tmp_path: Path) -> str:
+    shutil.copytree(_two_versions, tmp_path / "own")
+    return str(tmp_path / "own")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    return write(tmp_path / "people.csv", text(people(200)))
+
+
+def refused(done: Done, exit_code: int = 1) -> str:
+    """What standard error says: one sentence, no stack trace, and nothing on standard output."""
+    assert done.exit_code == exit_code
+    assert done.said == ""
+    assert "Traceback" not in done.complained
+    assert "Error: " in done.complained
+    return done.complained
+
+
+# Help
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = stature("--version")
+    assert (done.exit_code, done.said) == (0, f"stature {installed_version('stature')}\n")
+
+
+def test_the_command_is_also_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "model.cli", "--help"], capture_output=True, text=True, check=True)
+    assert "Commands:" in done.stdout
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_names_every_command_in_the_order_of_a_working_day(flag: str) -> None:
+    done = stature(flag)
+    listed = re.findall(r"^  ([a-z]+)  ", done.said.partition("Commands:")[2], re.MULTILINE)
+    assert done.exit_code == 0
+    assert listed[: len(COMMANDS)] == COMMANDS
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_explains_itself_and_takes_registry_model_and_json(command: str) -> None:
+    done = CliRunner().invoke(main, [command, "--help"])
+    assert done.exit_code == 0
+    assert done.output.startswith(f"Usage: main {command} ")
+    for flag in ("--registry", "--model", "--json"):
+        assert flag in done.output
+    assert main.commands[command].help
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("frobnicate",),
+        ("predict", "--frobnicate"),
+        ("show",),
+        ("show", "1", "2"),
+        ("train", "--promote", "perhaps"),
+        ("train", "--bad-rows", "mend"),
+        ("train", "--hidden", "two"),
+        ("train", "--hidden", "2,"),
+        ("train", "--seed", "x"),
+        ("promote", "1", "--expect", "some"),
+        ("predict", "--weight-kg", "heavy", "--height-cm", "170"),
+        ("serve", "--port", "65536"),
+        ("serve", "--workers", "0"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_understood_exits_with_2_and_shows_the_usage(arguments: tuple[str, ...]) -> None:
+    complaint = refused(in_this_process(*arguments), exit_code=2)
+    assert complaint.startswith("Usage: ")
+
+
+# Which registry, which model
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "expected"),
+    [
+        ({}, (), "registry"),
+        ({"STATURE_REGISTRY": "from the environment"}, (), "from the environment"),
+        ({"STATURE_REGISTRY": "from the environment"}, ("--registry", "from the flag"), "from the flag"),
+    ],
+    ids=["the default", "the environment", "the flag"],
+)
+def test_a_flag_beats_the_environment_and_the_environment_the_default(
+    tmp_path: Path, data: str, environment: dict[str, str], flags: tuple[str, ...], expected: str
+) -> None:
+    done = stature("train", "--data", data, "--json", *flags, directory=tmp_path, **environment)
+    assert done.document["model_version"] == 1
+    assert (tmp_path / expected / "gender" / "versions" / "0000000001.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([expected, "people.csv"])
+
+
+def test_the_model_too_is_named_by_flag_or_environment(tmp_path: Path, data: str) -> None:
+    environment = {"STATURE_MODEL": "from_environment"}
+    first = stature("train", "--data", data, "--json", directory=tmp_path, **environment)
+    second = stature("train", "--data", data, "--json", "--model", "from-flag", directory=tmp_path, **environment)
+    assert [done.document["model"] for done in (first, second)] == ["from_environment", "from-flag"]
+
+
+@pytest.mark.parametrize("model", ["", "Gender", "../elsewhere", "a/b", "1st", "a" * 64])
+def test_a_name_that_no_model_can_have_is_refused(root: str, model: str) -> None:
+    assert "cannot name a model" in refused(in_this_process("models", "--registry", root, "--model", model))
+
+
+def test_the_tutorial_trains_its_own_model_unless_another_is_demanded(tmp_path: Path) -> None:
+    tutorial = ("train", "--data", "tutorial", "--epochs", "20", "--registry", str(tmp_path / "r"))
+    assert stature(*tutorial, "--json", STATURE_MODEL="gender").document["model"] == "tutorial"
+    assert "do not go together" in refused(stature(*tutorial, "--model", "gender"))
+
+
+# Train
+
+
+def test_training_prints_progress_metrics_and_what_became_of_the_version(tmp_path: Path, data: str) -> None:
+    root = str(tmp_path / "registry")
+    first = stature("train", "--data", data, "--registry", root)
+    second = stature("train", "--data", data, "--registry", root, "--seed", "2", "--promote", "never")
+    again = stature("train", "--data", data, "--registry", root)
+    assert [done.exit_code for done in (first, second, again)] == [0, 0, 0]
+    assert re.search(r"^epoch +\d+  loss 0\.\d{6}$", first.said, re.MULTILINE)
+    assert "200 people of people.csv: " in first.said
+    assert "logistic regression" in first.said
+    assert first.said.endswith("Promoted: it is the first.\n")
+    assert f"To promote it: stature promote 2 --registry {root} --model gender\n" in second.said
+    assert "Identical to version 1, the champion: nothing was published." in again.said
+
+
+def test_training_says_all_of_it_as_json(tmp_path: Path, data: str) -> None:
+    arguments = ("train", "--data", data, "--registry", str(tmp_path / "registry"), "--json")
+    first, again = stature(*arguments).document, stature(*arguments).document
+    assert (first["model"], first["model_version"], first["promoted"], first["trained"]) == ("gender", 1, True, True)
+    assert (first["people"], first["left_out"]) == (200, {})
+    assert set(first["evaluation"]["metrics"]) == {
+        "log_loss",
+        "brier_score",
+        "accuracy",
+        "roc_auc",
+        "calibration_error",
+    }
+    assert first["verdict"]["reason"] == "it is the first"
+    assert (again["model_version"], again["identical_to"], again["promoted"]) == (None, 1, False)
+    assert again["digest"] == first["digest"]
+
+
+def test_training_if_empty_trains_once(tmp_path: Path, data: str) -> None:
+    arguments = ("train", "--data", data, "--registry", str(tmp_path / "registry"), "--if-empty", "--json")
+    assert stature(*arguments).document["trained"] is True
+    assert stature(*arguments, "--seed", "2").document == {"model": "gender", "model_version": 1, "trained": False}
+
+
+def test_training_if_empty_goes_on_where_versions_are_but_no_champion(tmp_path: Path, data: str) -> None:
+    arguments = ("train", "--data", data, "--registry", str(tmp_path / "registry"), "--json")
+    stature(*arguments, "--promote", "never")
+    assert stature(*arguments, "--if-empty", "--seed", "2").document["promoted"] is True
+
+
+def test_the_flags_of_training_reach_the_manifest(tmp_path: Path) -> None:
+    rows = [(a, b, "2" if c == "female" else "1") for a, b, c in people(200)]
+    data = write(tmp_path / "coded.csv", text([*rows, ("70", "72", "1")]))
+    root = str(tmp_path / "registry")
+    flags = ("--female-code", "2", "--bad-rows", "skip", "--hidden", "3,2", "--trainer", "sgd", "--epochs", "2")
+    more = ("--learning-rate", "0.05", "--learning-rate-decay", "0.5", "--shuffle", "--seed", "7")
+
+    document = stature("train", "--data", data, "--registry", root, *flags, *more, "--json").document
+
+    manifest = stature("show", "1", "--registry", root, "--json").document
+    assert manifest["layer_sizes"] == [2, 3, 2, 1]
+    assert manifest["trainer"] == document["trainer"]
+    assert {name: manifest["trainer"][name] for name in ("name", "seed", "epochs")} == {
+        "name": "sgd",
+        "seed": 7,
+        "epochs": 2,
+    }
+    assert manifest["trainer"]["hyperparameters"] == {
+        "learning_rate": 0.05,
+        "learning_rate_decay": 0.5,
+        "shuffle": True,
+    }
+    assert manifest["data"]["left_out"] == {"height_cm is outside the domain (100 to 250 cm)": 1}
+
+
+def test_no_hidden_layer_is_logistic_regression(tmp_path: Path, data: str) -> None:
+    arguments = ("train", "--data", data, "--registry", str(tmp_path / "registry"), "--hidden", "none", "--json")
+    evaluation = stature(*arguments).document["evaluation"]
+    assert evaluation["metrics"] == pytest.approx(evaluation["logistic_regression"])
+
+
+def test_a_file_with_bad_rows_is_refused_with_its_lines(tmp_path: Path) -> None:
+    data = write(tmp_path / "people.csv", text([*people(100), ("182", "73", "male")]))
+    complaint = refused(stature("train", "--data", data, "--registry", str(tmp_path / "registry")))
+    assert "\n  line 102: 182 kg and 73 cm look swapped\n" in complaint
+    assert not (tmp_path / "registry").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--data", "nowhere.csv"),
+        ("--epochs", "3"),
+        ("--learning-rate", "0", "--trainer", "sgd"),
+        ("--hidden", "0"),
+        ("--seed", "-1"),
+        ("--female-code", "female"),
+        ("--registry", "/dev/null"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_trained_exits_with_1_and_a_sentence(
+    tmp_path: Path, data: str, arguments: tuple[str, ...]
+) -> None:
+    everything = ("train", "--data", data, "--registry", "registry", "--json", *arguments)
+    refused(stature(*everything, directory=tmp_path))
+
+
+# Predict
+
+
+def test_one_person_is_answered_in_words(root: str) -> None:
+    done = stature("predict", *STEVE, "--registry", root)
+    assert done.exit_code == 0
+    assert re.fullmatch(
+        r"male: the probability of female is 0\.\d{4} \(version 2 of gender(, outside [a-z ]+)?\)\n", done.said
+    )
+
+
+def test_one_person_is_answered_as_json_with_the_version_that_answered(root: str) -> None:
+    answer = stature("predict", *STEVE, "--registry", root, "--json").document
+    assert list(answer) == ["probability_female", "likelier", "in_training_range", "model", "model_version"]
+    version = Registry(LocalStorage(Path(root)), "gender").load(2)
+    assert answer == version.predict(73 / 0.45359237, 182 / 2.54) | {"model": "gender", "model_version": 2}
+
+
+def test_both_pairs_of_units_answer_alike(root: str) -> None:
+    imperial = ("--weight-lb", repr(73 / 0.45359237), "--height-in", repr(182 / 2.54))
+    answers = [stature("predict", *pair, "--registry", root, "--json").document for pair in (STEVE, imperial)]
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--weight-kg", "73"),
+        ("--height-in", "70"),
+        ("--weight-kg", "73", "--height-in", "70"),
+        ("--weight-lb", "160", "--height-cm", "182"),
+        ("--weight-kg", "73", "--weight-lb", "160"),
+        (*STEVE, "--weight-lb", "160"),
+        (*STEVE, "--weight-lb", "160", "--height-in", "72"),
+    ],
+    ids=" ".join,
+)
+def test_half_a_pair_a_mixed_one_or_two_are_not_understood(root: str, arguments: tuple[str, ...]) -> None:
+    complaint = refused(in_this_process("predict", *arguments, "--registry", root), exit_code=2)
+    assert "give --weight-kg with --height-cm, or --weight-lb with --height-in" in complaint
+
+
+@pytest.mark.parametrize(
+    ("weight", "height", "said"),
+    [
+        ("182", "73", "182 kg and 73 cm look swapped"),
+        ("73", "72", "72 cm looks like inches"),
+        ("nan", "182", "nan kg is outside the domain"),
+        ("73", "inf", "inf cm is outside the domain"),
+        ("-73", "182", "-73 kg is outside the domain"),
+    ],
+)
+def test_measurements_that_no_adult_has_are_refused_in_words(root: str, weight: str, height: str, said: str) -> None:
+    arguments = ("--weight-kg", weight, "--height-cm", height, "--registry", root, "--json")
+    assert said in refused(in_this_process("predict", *arguments))
+
+
+@pytest.mark.parametrize(("name", "number"), [("champion", 2), ("previous", 1), ("3", 3)])
+def test_any_version_answers_by_number_or_alias(root: str, name: str, number: int) -> None:
+    answer = stature("predict", *STEVE, "--version", name, "--registry", root, "--json").document
+    assert answer["model_version"] == number
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("4", "has no version 4; the newest is 3"),
+        ("challenger", "the aliases are: champion, previous"),
+        ("0", "has no alias '0'"),
+        ("-1", "has no alias '-1'"),
+        ("../1", "has no alias '../1'"),
+        ("9999999999", "has no version 9999999999"),
+        ("99999999999999999999", "has no alias"),
+    ],
+)
+def test_a_version_that_is_not_there_is_refused_with_those_that_are(root: str, name: str, said: str) -> None:
+    assert said in refused(in_this_process("predict", *STEVE, f"--version={name}", "--registry", root))
+
+
+@pytest.mark.parametrize("command", [("predict", *STEVE), ("show", "champion"), ("promote", "champion")])
+def test_without_a_champion_the_way_to_one_is_told(tmp_path: Path, command: tuple[str, ...]) -> None:
+    complaint = refused(stature(*command, "--registry", str(tmp_path / "empty")))
+    assert "has no champion yet: `stature train` makes the first" in complaint
+    assert not (tmp_path / "empty").exists()
+
+
+# Models, show, log
+
+
+def test_models_are_listed_the_newest_first(root: str) -> None:
+    found = stature("models", "--registry", root, "--json").document
+    assert [(model["model_version"], model["aliases"]) for model in found] == [
+        (3, []),
+        (2, ["champion"]),
+        (1, ["previous"]),
+    ]
+    lines = stature("models", "--registry", root).said.splitlines()
+    assert lines[0].split()[:2] == ["version", "aliases"]
+    assert [line.split()[0] for line in lines[1:]] == ["3", "2", "1"]
+
+
+def test_an_empty_registry_has_no_models_no_log_and_no_problems(tmp_path: Path) -> None:
+    empty = ("--registry", str(tmp_path / "empty"))
+    assert in_this_process("models", *empty, "--json").document == []
+    assert in_this_process("log", *empty, "--json").document == []
+    assert in_this_process("verify", *empty, "--json").document["problems"] == []
+    assert "No version of model gender in " in in_this_process("models", *empty).said
+    assert "Nothing has been promoted yet" in in_this_process("log", *empty).said
+    assert not (tmp_path / "empty").exists()
+
+
+def test_show_tells_a_version_by_number_and_by_alias_alike(root: str) -> None:
+    by_alias = stature("show", "champion", "--registry", root, "--json").document
+    assert by_alias == stature("show", "2", "--registry", root, "--json").document
+    assert (by_alias["number"], by_alias["aliases"]) == (2, ["champion"])
+    in_words = stature("show", "champion", "--registry", root).said
+    assert by_alias["digest"] in in_words
+    assert by_alias["weights_path"] in in_words
+
+
+def test_the_weights_that_show_names_are_opened_by_numpy_and_give_what_predict_gives(root: str) -> None:
+    shown = stature("show", "champion", "--registry", root, "--json").document
+    answer = stature("predict", *STEVE, "--registry", root, "--json").document
+
+    activations = [
+        (canonical - shift) / scale
+        for canonical, shift, scale in zip((73 / 0.45359237, 182 / 2.54), shown["shift"], shown["scale"], strict=True)
+    ]
+    with np.load(shown["weights_path"], allow_pickle=False) as arrays:
+        for layer in range(1, len(shown["layer_sizes"])):
+            totals = arrays[f"weights_{layer}"] @ np.array(activations) + arrays[f"biases_{layer}"]
+            activations = [1 / (1 + math.exp(-total)) for total in totals]
+
+    assert answer["probability_female"] == pytest.approx(activations[0], rel=0, abs=1e-14)
+
+
+def test_the_weights_path_is_where_one_stands(root: str) -> None:
+    folder = Path(root).parent
+    shown = stature("show", "1", "--registry", "own", "--json", directory=folder).document
+    assert (folder / shown["weights_path"]).is_file()
+
+
+def test_the_log_tells_who_moved_what_when_and_why(root: str) -> None:
+    stature("rollback", "--reason", "worse for the short", "--registry", root)
+    records = stature("log", "--registry", root, "--json").document
+    assert [record["number"] for record in records] == [1, 2, 3]
+    assert [record["operation"]["name"] for record in records] == ["promote", "promote", "rollback"]
+    assert records[2]["reason"] == "worse for the short"
+    assert records[2]["state"]["aliases"] == {"champion": 1, "previous": 2}
+    assert "@" in records[2]["by"]
+    lines = stature("log", "--registry", root).said.splitlines()
+    assert len(lines) == 4
+    assert "rollback 1" in lines[3]
+    assert lines[3].endswith("worse for the short")
+
+
+# Promote, roll back
+
+
+@pytest.mark.parametrize("expect", [(), ("--expect", "2")], ids=["whatever", "right"])
+def test_a_version_is_promoted(root: str, expect: tuple[str, ...]) -> None:
+    done = stature("promote", "3", *expect, "--reason", "a try", "--registry", root, "--json")
+    assert done.document == {"model": "gender", "log_number": 3, "aliases": {"champion": 3, "previous": 2}}
+    assert stature("predict", *STEVE, "--registry", root, "--json").document["model_version"] == 3
+
+
+@pytest.mark.parametrize(
+    ("expect", "said"),
+    [("1", "not version 1 as expected"), ("none", "not no version as expected"), ("7", "not version 7 as expected")],
+)
+@pytest.mark.parametrize("command", [("promote", "3"), ("rollback",)], ids=" ".join)
+def test_a_wrong_expectation_moves_nothing(root: str, command: tuple[str, ...], expect: str, said: str) -> None:
+    complaint = refused(in_this_process(*command, "--expect", expect, "--registry", root))
+    assert "the champion of model gender is version 2, " in complaint
+    assert said in complaint
+    assert len(in_this_process("log", "--registry", root, "--json").document) == 2
+
+
+def test_expecting_none_holds_before_the_first_champion_only(tmp_path: Path, data: str) -> None:
+    registry = ("--registry", str(tmp_path / "registry"))
+    stature("train", "--data", data, "--promote", "never", *registry)
+    first = stature("promote", "1", "--expect", "none", *registry, "--json")
+    assert first.document["aliases"] == {"champion": 1}
+    refused(stature("promote", "1", "--expect", "none", *registry))
+
+
+def test_promoting_the_champion_again_changes_nothing(root: str) -> None:
+    done = stature("promote", "champion", "--registry", root, "--json")
+    assert done.document == {"model": "gender", "log_number": 2, "aliases": {"champion": 2, "previous": 1}}
+
+
+def test_a_version_can_be_promoted_by_alias(root: str) -> None:
+    done = stature("promote", "previous", "--registry", root)
+    assert (done.exit_code, done.complained) == (0, "")
+    assert done.said.endswith(": champion is version 1, previous is version 2.\n")
+
+
+def test_a_version_that_is_not_there_is_not_promoted(root: str) -> None:
+    assert "has no version 9; the newest is 3" in refused(stature("promote", "9", "--registry", root))
+
+
+def test_rolling_back_twice_is_as_before(root: str) -> None:
+    documents = [stature("rollback", "--registry", root, "--json").document for _ in range(2)]
+    assert [document["aliases"] for document in documents] == [
+        {"champion": 1, "previous": 2},
+        {"champion": 2, "previous": 1},
+    ]
+
+
+def test_rolling_back_without_a_previous_champion_is_refused(tmp_path: Path, data: str) -> None:
+    registry = ("--registry", str(tmp_path / "registry"))
+    assert "no previous champion to roll back to" in refused(stature("rollback", *registry))
+    stature("train", "--data", data, *registry)
+    assert "no previous champion to roll back to" in refused(stature("rollback", *registry))
+
+
+# Verify
+
+
+def flip(path: Path, at: bytes) -> None:
+    """One bit of the byte after this text."""
+    content = bytearray(path.read_bytes())
+    content[content.index(at) + len(at)] ^= 1
+    path.write_bytes(content)
+
+
+def artifact(root: Path, number: int) -> Path:
+    manifest = json.loads((root / "gender/versions" / f"{number:010}.json").read_text())
+    return root / "gender" / manifest["files"]["weights"]["key"]
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "a number in an artifact": lambda root: flip(artifact(root, 2), b"NUMPY"),
+    "a number in an artifact that was never promoted": lambda root: flip(artifact(root, 3), b"'<f8'"),
+    "an artifact lost": lambda root: artifact(root, 3).unlink(),
+    "an artifact cut": lambda root: artifact(root, 1).write_bytes(artifact(root, 1).read_bytes()[:-1]),
+    "an artifact of another version": lambda root: shutil.copy(artifact(root, 1), artifact(root, 2)),
+    "a metric in a manifest": lambda root: flip(root / "gender/versions/0000000002.json", b'"log_loss": 0.'),
+    "a name in a manifest": lambda root: flip(root / "gender/versions/0000000001.json", b'"created_by": "'),
+    "a brace of a manifest": lambda root: flip(root / "gender/versions/0000000003.json", b""),
+    "a digest in a manifest": lambda root: flip(root / "gender/versions/0000000003.json", b'"digest": "'),
+    "a manifest lost": lambda root: (root / "gender/versions/0000000001.json").unlink(),
+    "a reason in the log": lambda root: flip(root / "gender/log/0000000001.json", b'"reason": "'),
+    "an alias in the log": lambda root: flip(root / "gender/log/0000000002.json", b'"champion": '),
+    "a transaction in the log": lambda root: flip(root / "gender/log/0000000001.json", b'"transaction": "'),
+    "a chained hash in the log": lambda root: flip(root / "gender/log/0000000002.json", b'"previous_sha256": "'),
+    "a record lost": lambda root: (root / "gender/log/0000000001.json").unlink(),
+    "a record emptied": lambda root: (root / "gender/log/0000000001.json").write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_is_damaged_verify_says_so_and_exits_with_1(root: str, damage: str) -> None:
+    DAMAGES[damage](Path(root))
+    done = in_this_process("verify", "--registry", root, "--json")
+    assert (done.exit_code, done.complained) == (1, "")
+    assert json.loads(done.said)["problems"]
+
+
+def test_a_damaged_registry_is_told_in_sentences(root: str) -> None:
+    artifact(Path(root), 3).unlink()
+    done = stature("verify", "--registry", root)
+    assert (done.exit_code, done.complained) == (1, "")
+    assert done.said.startswith("version 3 of gender lacks its weights: ")
+
+
+def test_a_whole_registry_is_said_to_be_whole(root: str) -> None:
+    done = stature("verify", "--registry", root)
+    assert done.exit_code == 0
+    assert done.said.endswith(" is whole: 3 versions, 2 log records.\n")
+    assert stature("verify", "--registry", root, "--json").document == {
+        "model": "gender",
+        "versions": 3,
+        "log_records": 2,
+        "problems": [],
+    }
+
+
+@pytest.mark.parametrize("command", [("predict", *STEVE), ("show", "2"), ("promote", "previous"), ("rollback",)])
+def test_a_damaged_version_is_neither_asked_nor_shown_nor_promoted(root: str, command: tuple[str, ...]) -> None:
+    for number in (1, 2):
+        flip(artifact(Path(root), number), b"NUMPY")
+    complaint = refused(in_this_process(*command, "--registry", root))
+    assert "does not have the sha256 that its manifest says" in complaint
+
+
+@pytest.mark.parametrize("command", [("predict", *STEVE), ("models",), ("log",), ("promote", "1"), ("rollback",)])
+def test_an_unreadable_log_is_said_in_a_sentence(root: str, command: tuple[str, ...]) -> None:
+    (Path(root) / "gender/log/0000000002.json").write_bytes(b"{")
+    assert "gender/log/0000000002.json is not a record" in refused(in_this_process(*command, "--registry", root))
+
+
+# Serve
+
+
+@pytest.mark.parametrize("command", ["serve", "up"])
+def test_a_busy_port_is_said_at_once_and_nothing_is_trained(tmp_path: Path, command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        complaint = refused(stature(command, "--port", port, "--registry", str(tmp_path / "registry")))
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use." in complaint
+    assert not (tmp_path / "registry").exists()
+
+
+def test_the_port_may_come_from_the_environment(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        complaint = refused(stature("serve", "--registry", str(tmp_path / "registry"), STATURE_PORT=port))
+    assert f"127.0.0.1:{port}" in complaint
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on(tmp_path: Path) -> None:
+    complaint = refused(stature("serve", "--host", "192.0.2.1", "--registry", str(tmp_path / "registry")))
+    assert "cannot listen on 192.0.2.1:8000: Cannot assign requested address." in complaint
+
+
+# Imports
+
+
+def imported_by(code: str, *names: str) -> list[str]:
+    """Which of these modules a fresh process holds after this code."""
+    code = f"{code}\nimport sys\nprint('imported:', *(name for name in {names!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
+def test_the_service_imports_nothing_that_only_training_or_the_command_needs() -> None:
+    names = ("duckdb", "rich", "model.training", "threadpoolctl", "model.cli", "click.testing")
+    assert imported_by("import service.app", *names) == []
+
+
+def test_predicting_does_not_import_what_training_needs(root: str) -> None:
+    arguments = ["predict", *STEVE, "--registry", root, "--json"]
+    code = f"from model.cli import main\nmain({arguments!r}, standalone_mode=False)"
+    assert imported_by(code, "duckdb", "rich", "model.training", "threadpoolctl", "flask") == []
+
+
+def test_help_imports_nothing_heavy() -> None:
+    assert imported_by("import model.cli", "numpy", "duckdb", "rich", "flask", "pydantic") == []
