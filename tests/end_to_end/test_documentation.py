@@ -1,0 +1,166 @@
+"""Every command in the documents is run, and prints what they show."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from end_to_end.container_engine import ROOT, NoEngineError, container_engine
+from end_to_end.documentation import Block, Shell, Step, blocks, blocks_of, clean_environment, documents, run_all, shell
+
+SHOWN_ONLY = {"json", "text"}
+"""Languages of blocks that are no commands: a drawing, a body."""
+
+INSTALLING_SECONDS = 900.0
+
+
+def runner_of(block: Block) -> str:
+    """Which test runs a console block."""
+    if block.language != "console":
+        return "nobody"
+    programs = {step.command.partition(" ")[0] for step in block.steps}
+    if programs == {"docker"}:
+        return "containers"
+    if programs == {"make"} and not any(step.command.startswith("make run") for step in block.steps):
+        return "make"
+    assert not programs & {"docker", "git"}, f"{block.place}: nothing runs this together with other commands"
+    return "shell"
+
+
+def steps_for(document: str, runner: str) -> list[Step]:
+    return [step for block in blocks(document) if runner_of(block) == runner for step in block.steps]
+
+
+def documents_for(runner: str) -> list[str]:
+    return [document for document in documents() if steps_for(document, runner)]
+
+
+def test_every_block_of_every_document_is_run_by_one_test_or_is_no_command() -> None:
+    for document in documents():
+        for block in blocks(document):
+            assert block.language in {"console", *SHOWN_ONLY}, f"{block.place}: {block.language!r} would not be run"
+            assert runner_of(block) in {"shell", "make", "containers"} or block.language in SHOWN_ONLY
+            assert block.language != "console" or block.steps, f"{block.place}: no command in it"
+
+
+def test_no_document_is_left_out() -> None:
+    tracked = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert set(tracked.stdout.split()) <= set(documents())
+
+
+@pytest.mark.parametrize("document", documents())
+def test_links_to_files_lead_somewhere(document: str) -> None:
+    text = ROOT.joinpath(document).read_text(encoding="utf-8")
+    targets = [part.partition(")")[0] for part in text.split("](")[1:]]
+
+    for target in targets:
+        path, _, _ = target.partition("#")
+        assert target.startswith(("https://", "#")) or ROOT.joinpath(document).parent.joinpath(path).exists(), target
+
+
+@pytest.mark.parametrize("document", documents_for("shell"))
+def test_the_commands_of_a_document_print_what_it_shows(document: str, tmp_path: Path) -> None:
+    folder = tmp_path / "stature"
+    folder.mkdir()
+    folder.joinpath("data").mkdir()
+    for name in (".venv", "model"):
+        folder.joinpath(name).symlink_to(ROOT / name)
+    environment = clean_environment()
+    environment |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    environment["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{environment['PATH']}"
+    steps = [
+        # It installs, and becomes `stature up`, whose output is the end of its own; test_a_fresh_clone_… runs it.
+        Step(step.place, step.command.replace("make run", "stature up"), step.shown)
+        for step in steps_for(document, "shell")
+    ]
+
+    with shell(folder, environment, tmp_path / "scratch") as opened:
+        run_all(opened, steps)
+
+
+def pythons() -> list[str]:
+    """The interpreters of this machine that `make` may be given."""
+    found = {}
+    for name in ("python3", "/usr/bin/python3"):
+        path = shutil.which(name, path=clean_environment()["PATH"])
+        if path is not None:
+            asked = [path, "-c", "import sys; print(sys.version, sys.base_prefix)"]
+            found.setdefault(subprocess.run(asked, capture_output=True, text=True, check=True).stdout, name)
+    return list(found.values())
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What a user has after `git clone`, in a folder with a space in its name."""
+    folder = tmp_path / "a clone"
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, folder], check=True, timeout=60)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", pythons())
+def test_a_fresh_clone_does_what_the_readme_says(python: str, clone: Path, tmp_path: Path) -> None:
+    steps = steps_for("README.md", "shell")
+    assert steps[0].command == "make run"
+
+    with shell(clone, clean_environment() | {"PYTHON": python}, tmp_path / "scratch") as opened:
+        run_all(opened, steps, seconds=INSTALLING_SECONDS)
+
+
+@pytest.mark.slow
+def test_make_does_in_a_fresh_clone_what_the_documents_say(clone: Path, tmp_path: Path) -> None:
+    # `make test-all` would run this test again, without end, and `make lock` asks the world for newer packages: of
+    # these two it is only checked that make knows how. `make test` is run whole: it leaves the slow tests out.
+    for document in documents_for("make"):
+        with shell(clone, clean_environment(), tmp_path / "scratch" / document.replace("/", "-")) as opened:
+            for step in steps_for(document, "make"):
+                if step.command in {"make test-all", "make lock"}:
+                    subprocess.run(
+                        ["make", "--dry-run", *step.command.split()[1:]], cwd=clone, check=True, capture_output=True
+                    )
+                else:
+                    opened.run(step, seconds=INSTALLING_SECONDS)
+
+
+@pytest.fixture
+def container_shell(clone: Path, tmp_path: Path) -> Iterator[Shell]:
+    """A shell in a fresh clone, under a project name and an image tag of its own, that reaches a container engine."""
+    own = f"stature-readme-{os.getpid()}"
+    try:
+        with container_engine("python:3.13-slim") as engine:
+            environment = {**clean_environment(), **engine, "COMPOSE_PROJECT_NAME": own, "STATURE_IMAGE": own}
+            try:
+                with shell(clone, environment, tmp_path / "scratch") as opened:
+                    yield opened
+            finally:
+                for command in ("compose --profile * down --volumes --timeout 5", f"image rm --force {own}"):
+                    subprocess.run(["docker", *command.split()], cwd=clone, env=environment, check=False, timeout=120)
+    except NoEngineError as error:
+        pytest.skip(f"no container engine: {error}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", documents_for("containers"))
+def test_docker_does_what_the_documents_say(document: str, container_shell: Shell) -> None:
+    files = [step for step in steps_for("README.md", "shell") if " > data/" in step.command]
+
+    run_all(container_shell, [*files, *steps_for(document, "containers")], seconds=INSTALLING_SECONDS)
+
+
+def test_a_shown_output_may_leave_out_the_end_of_a_line_and_whole_lines() -> None:
+    (block,) = blocks_of("page.md", "```console\n$ command\na … c\n…\nend\n```\n")
+    (step,) = block.steps
+
+    assert step.is_shown("a b c\nend")
+    assert step.is_shown("a b c\nmore\nand more\nend\n")
+    assert not step.is_shown("a b\nend")
+    assert not step.is_shown("a b c\nend\nmore")
+
+
+def test_a_command_goes_on_in_lines_that_begin_with_a_greater_than_sign() -> None:
+    (block,) = blocks_of("page.md", "```console\n$ cat <<END\n> one\n>\n> END\none\n\n> two\n```\n")
+
+    assert block.steps == (Step("page.md:2", "cat <<END\none\n\nEND", ("one", "", "> two")),)
