@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from model.errors import StatureError
+from model.errors import NotFoundError, StatureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -416,6 +416,8 @@ def verify(registry_path: str, model: str, *, as_json: bool) -> None:
     registry = _registry(registry_path, model)
     found = list(problems(registry))
     versions, records = len(registry.numbers()), len(registry.record_numbers())
+    if not versions and not records:
+        raise NotFoundError(f"{registry} holds nothing to verify: is this the right --registry and --model?")
     whole = f"{registry} is whole: {versions} versions, {records} log records."
     _print(
         {"model": registry.model, "versions": versions, "log_records": records, "problems": found},
@@ -435,8 +437,6 @@ def _registry(path: str, model: str) -> Registry:
 
 def _resolve(registry: Registry, name: str, head: Head) -> int:
     """As the registry does, with what to do about it if there is nothing yet."""
-    from model.errors import NotFoundError  # noqa: PLC0415
-
     if name == "champion" and head.champion is None:
         raise NotFoundError(f"{registry} has no champion yet: `stature train` makes the first")
     return registry.resolve(name, head)

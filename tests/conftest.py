@@ -6,6 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from model.registry.registry import Registry
@@ -15,6 +16,11 @@ from model.training import job
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
+
+
+# How long an example takes says more of the machine's load than of the code.
+hypothesis.settings.register_profile("stature", deadline=None)
+hypothesis.settings.load_profile("stature")
 
 
 @pytest.hookimpl(wrapper=True)

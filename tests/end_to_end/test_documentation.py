@@ -61,6 +61,15 @@ def test_links_to_files_lead_somewhere(document: str) -> None:
         assert target.startswith(("https://", "#")) or ROOT.joinpath(document).parent.joinpath(path).exists(), target
 
 
+def test_the_architecture_names_every_module() -> None:
+    page = ROOT.joinpath("docs", "architecture.md").read_text(encoding="utf-8")
+
+    modules = [path for room in ("model", "service") for path in ROOT.joinpath(room).glob("**/*.py")]
+    named = {str(path.relative_to(ROOT)) for path in modules if path.name != "__init__.py"}
+
+    assert {name for name in named if f"`{name}`" not in page} == set()
+
+
 @pytest.mark.parametrize("document", documents_for("shell"))
 def test_the_commands_of_a_document_print_what_it_shows(document: str, tmp_path: Path) -> None:
     folder = tmp_path / "stature"

@@ -399,11 +399,16 @@ def test_models_are_listed_the_newest_first(root: str) -> None:
     assert [line.split()[0] for line in lines[1:]] == ["3", "2", "1"]
 
 
-def test_an_empty_registry_has_no_models_no_log_and_no_problems(tmp_path: Path) -> None:
+def test_a_registry_that_is_not_there_is_not_called_whole(tmp_path: Path) -> None:
+    done = in_this_process("verify", "--registry", str(tmp_path / "misspelled"))
+    assert done.exit_code == 1
+    assert "holds nothing to verify" in done.complained
+
+
+def test_an_empty_registry_has_no_models_and_no_log(tmp_path: Path) -> None:
     empty = ("--registry", str(tmp_path / "empty"))
     assert in_this_process("models", *empty, "--json").document == []
     assert in_this_process("log", *empty, "--json").document == []
-    assert in_this_process("verify", *empty, "--json").document["problems"] == []
     assert "No version of model gender in " in in_this_process("models", *empty).said
     assert "Nothing has been promoted yet" in in_this_process("log", *empty).said
     assert not (tmp_path / "empty").exists()
