@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -47,19 +48,19 @@ def main() -> None:
     """A person's recorded gender from weight and height: train it, keep its versions, serve it."""
 
 
+_option = partial(click.option, show_default=True, show_envvar=True)
+
+
 def common(command: Command) -> Command:
     """The options that every command takes."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines."),
-        click.option(
-            "--model", envvar="STATURE_MODEL", default="gender", show_default=True, help="The name of the model."
-        ),
-        click.option(
+        _option("--model", envvar="STATURE_MODEL", default="gender", help="The name of the model."),
+        _option(
             "--registry",
             "registry_path",
             envvar="STATURE_REGISTRY",
             default="./registry",
-            show_default=True,
             help="The directory of the registry.",
         ),
     ):
@@ -70,9 +71,9 @@ def common(command: Command) -> Command:
 def serving(command: Command) -> Command:
     """The options of what listens."""
     for option in (
-        click.option("--workers", envvar="STATURE_WORKERS", type=click.IntRange(1, 256), default=2, show_default=True),
-        click.option("--port", envvar="STATURE_PORT", type=click.IntRange(0, 65535), default=8000, show_default=True),
-        click.option("--host", envvar="STATURE_HOST", default="127.0.0.1", show_default=True),
+        _option("--workers", envvar="STATURE_WORKERS", type=click.IntRange(1, 256), default=2),
+        _option("--port", envvar="STATURE_PORT", type=click.IntRange(0, 65535), default=8000),
+        _option("--host", envvar="STATURE_HOST", default="127.0.0.1"),
     ):
         command = option(command)
     return command
@@ -418,7 +419,10 @@ def verify(registry_path: str, model: str, *, as_json: bool) -> None:
     versions, records = len(registry.numbers()), len(registry.record_numbers())
     if not versions and not records:
         raise NotFoundError(f"{registry} holds nothing to verify: is this the right --registry and --model?")
-    whole = f"{registry} is whole: {versions} versions, {records} log records."
+    counted = ", ".join(
+        f"{count} {what}{'s' * (count != 1)}" for count, what in ((versions, "version"), (records, "log record"))
+    )
+    whole = f"{registry} is whole: {counted}."
     _print(
         {"model": registry.model, "versions": versions, "log_records": records, "problems": found},
         "\n".join(found) or whole,

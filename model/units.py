@@ -51,6 +51,12 @@ class Field:
         """Pounds or inches. Dividing by the exact definition rounds once."""
         return values if self.per_canonical == 1.0 else values / self.per_canonical
 
+    @property
+    def domain(self) -> str:
+        """The domain in words, rounded inwards, so that what it names is in it."""
+        lowest, highest = math.ceil(self.minimum * 100.0) / 100.0, math.floor(self.maximum * 100.0) / 100.0
+        return f"{lowest:.5g} to {highest:.5g} {self.unit}"
+
     def contains(self, value: float) -> bool:
         """Whether the domain holds this value, given in this field's unit; false for NaN."""
         return self.minimum <= value <= self.maximum
@@ -112,7 +118,7 @@ def _problems(weight: float, weight_field: Field, height: float, height_field: F
             yield field.name, "swapped_measurements", detail
             return
     for value, field in outside:
-        known = f"the model knows adults of {field.minimum:.5g} to {field.maximum:.5g} {field.unit}"
+        known = f"the model knows adults of {field.domain}"
         given = f"{_number(value)} {field.unit}"
         if field in meant:
             words = meant[field].unit_in_words

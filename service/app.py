@@ -136,7 +136,13 @@ def _add_probes(app: Flask, live_models: LiveModels) -> None:
 def _json_body(maximum_bytes: int) -> bytes:
     if request.mimetype != "application/json":
         raise errors.UnsupportedMediaTypeError("send JSON, with the header Content-Type: application/json")
-    body = request.get_data(cache=False)
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:
+        # Only the connection stands behind this call: a body that breaks HTTP's rules is raised in the server's words.
+        raise errors.BadRequestError("the body could not be read") from error
     if len(body) > maximum_bytes:
         raise RequestEntityTooLarge
     return body

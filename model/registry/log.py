@@ -7,10 +7,9 @@ rewritten unnoticed, and it holds the whole state after it, so that one file say
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from model.registry.manifest import Name, Number, Sha256, Stored, Transaction, Verdict
 
@@ -44,7 +43,7 @@ class Record(Stored):
     model: Name
     number: Number
     transaction: Transaction
-    at: datetime
+    at: AwareDatetime
     by: str
     reason: str
     operation: Operation

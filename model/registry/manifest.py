@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from model.errors import CorruptionError
 
@@ -187,7 +186,7 @@ class _Identity(Stored):
     model: Name
     number: Number
     transaction: Transaction
-    created_at: datetime
+    created_at: AwareDatetime
     created_by: str
     files: Files
 

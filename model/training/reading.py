@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 _LINES_SHOWN = 10
 _MALFORMED = "the line does not have the header's columns"
 _NOT_UNICODE = "not text in UTF-8: save it as CSV in UTF-8, or as Parquet"
+_MALFORMATIONS = {
+    "MISSING COLUMNS": "fewer fields than the header has",
+    "TOO MANY COLUMNS": "more fields than the header has",
+    "UNQUOTED VALUE": "a quote that is not closed, or text beside it",
+    "LINE SIZE OVER MAXIMUM": "the line is too long",
+    "INVALID ENCODING": _NOT_UNICODE,
+}
+"""DuckDB's names for them, and ours."""
 _UNREADABLE = (duckdb.Error, OSError, EOFError, zlib.error)
 """What duckdb and gzip raise for a file that is not what it seems."""
 
@@ -214,19 +222,18 @@ class Reading:
                 WHERE 2 * up_to >= of_all ORDER BY {name} LIMIT 1"""
         ).fetchone()
         if found is None:
-            raise DataError(f"{self.name}: the column {field.name} holds no number at all")
+            raise DataError(f"{self.name}: the column {field.name} holds no number at all; a number is written as 78.9")
         return float(found[0])
 
     def _problem(self) -> str:
         """SQL for what is wrong with a row, NULL where nothing is."""
         cases = []
         for name, field in (("weight", self.weight), ("height", self.height)):
-            domain = f"{field.minimum:.5g} to {field.maximum:.5g} {field.unit}"
             cases += [
                 f"WHEN {name} IS NULL OR NOT isfinite({name}) THEN '{field.name} is missing or not a number'",
                 (
                     f"WHEN NOT {name} BETWEEN {_double(field.minimum)} AND {_double(field.maximum)} "
-                    f"THEN '{field.name} is outside the domain ({domain})'"
+                    f"THEN '{field.name} is outside the domain ({field.domain})'"
                 ),
             ]
         return f"CASE {' '.join(cases)} WHEN {self.female} IS NULL THEN 'gender is unknown' END"
@@ -245,14 +252,13 @@ class Reading:
         if self.is_parquet:
             return {}
         rejected = self.database.execute(
-            """SELECT line_byte_position, max(error_type = 'INVALID ENCODING'), any_value(error_message)
-               FROM reject_errors GROUP BY 1 ORDER BY 1"""
+            "SELECT line_byte_position, min(error_type::VARCHAR) FROM reject_errors GROUP BY 1 ORDER BY 1"
         ).fetchall()
         # DuckDB counts rows where its message says line, so the lines are counted here, up to each position.
         malformed: dict[int, str] = {}
         position, line = 0, 1
         with self._bytes() as file:
-            for byte_position, is_not_unicode, message in rejected:
+            for byte_position, error_type in rejected:
                 read = b""
                 # The position may be that of blank lines before the line, so these are passed over.
                 while position < byte_position or read[-1:] in (b"\r", b"\n"):
@@ -260,7 +266,7 @@ class Reading:
                     position, line = position + len(read), line + read.count(self.newline)
                     if not read:
                         break
-                malformed[line] = _NOT_UNICODE if is_not_unicode else _first_line(message)
+                malformed[line] = _MALFORMATIONS.get(error_type, error_type.lower())
         return malformed
 
     def _explained(self, left_out: dict[str, int], bad: dict[int, str]) -> str:

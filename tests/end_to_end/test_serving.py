@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -247,3 +248,13 @@ def test_up_trains_what_is_not_there_and_then_serves(tmp_path: Path) -> None:
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+def test_a_body_that_breaks_the_rules_of_http_is_the_callers_fault(service: RunningService) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n{}\r\n0\r\n\r\n"
+        )
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+    assert "Traceback" not in service.log.read_text()

@@ -217,7 +217,7 @@ def test_a_swapped_pair_is_told_both_its_numbers_with_their_units() -> None:
 
 def test_a_number_outside_the_domain_is_told_the_domain_in_its_own_unit() -> None:
     ((_, _, detail),) = refused(160.0, WEIGHT_LB, 182.0, HEIGHT_IN)
-    assert detail == "182 in looks like centimetres: the model knows adults of 39.37 to 98.425 in"
+    assert detail == "182 in looks like centimetres: the model knows adults of 39.38 to 98.42 in"
 
 
 def test_a_refused_number_is_repeated_as_it_was_sent_and_not_rounded() -> None:
