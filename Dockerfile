@@ -3,15 +3,18 @@
 # The builder makes a virtual environment from the locked requirements and this project's wheel; the image takes that
 # folder and nothing else, so no build tool comes along. Both stages stand on the same Python.
 ARG PYTHON_IMAGE=python:3.13-slim
+# Which locked requirements go in: `runtime`, or `object-storage` for a registry at s3://, gs:// or az://.
+ARG REQUIREMENTS=runtime
 
 FROM ${PYTHON_IMAGE} AS builder
+ARG REQUIREMENTS
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 COPY requirements/ requirements/
 RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --quiet --require-hashes -r requirements/build.txt \
     && python -m venv --without-pip /opt/stature \
-    && /opt/build/bin/pip --python /opt/stature/bin/python install --quiet --require-hashes -r requirements/runtime.txt
+    && /opt/build/bin/pip --python /opt/stature/bin/python install --quiet --require-hashes -r "requirements/${REQUIREMENTS}.txt"
 COPY LICENSE README.md pyproject.toml ./
 COPY model/ model/
 COPY service/ service/

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,7 +17,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    registry: Path = Path("./registry")
+    registry: str = "./registry"
+    """A path, or a URL of object storage."""
     model: str = "gender"
     poll_seconds: Annotated[float, Field(gt=0.0, le=3600.0)] = 1.0
     """How often each worker asks the registry for a new log record."""

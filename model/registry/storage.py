@@ -9,14 +9,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import uuid
+import re
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from model.errors import OversizedError, StorageError
+from model.errors import OversizedError, SettingsError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+OBJECT_STORAGE_SCHEMES = ("s3", "gs", "az")
 
 
 class Storage(Protocol):
@@ -35,6 +40,19 @@ class Storage(Protocol):
         """Remove the key; that there is none is not an error."""
 
 
+def open_storage(location: str) -> Storage:
+    """The storage at a URL (s3://, gs://, az://) or, without a scheme, in a local directory. SettingsError."""
+    scheme, separator, _ = location.partition("://")
+    if not separator:
+        return LocalStorage(Path(location))
+    if scheme not in OBJECT_STORAGE_SCHEMES:
+        schemes = ", ".join(f"{scheme}://" for scheme in OBJECT_STORAGE_SCHEMES)
+        raise SettingsError(f"{location} cannot be a registry: a path, or a URL with one of {schemes} is expected")
+    from model.registry.object_storage import ObjectStorage  # noqa: PLC0415 - an extra, and slow to import
+
+    return ObjectStorage(location)
+
+
 class LocalStorage:
     """A directory. Opening it never writes, so a reader can be given it read-only."""
 
@@ -50,7 +68,7 @@ class LocalStorage:
         """A temporary file, complete and on the disk, then a hard link to it: link(2) fails where the name exists."""
         target = self.root / key
         with _explained(f"writing {key} below {self.root}"):
-            temporary = self.root / self.TEMPORARY / f"{uuid.uuid4().hex}"
+            temporary = self.root / self.TEMPORARY / unique_name()
             _make_directory(temporary.parent)
             _make_directory(target.parent)
             try:
@@ -89,6 +107,18 @@ class LocalStorage:
     def delete(self, key: str) -> None:
         with _explained(f"deleting {key} below {self.root}"):
             (self.root / key).unlink(missing_ok=True)
+
+
+def unique_name() -> str:
+    """A name that no one else has, 32 hexadecimal digits that begin with the time: a UUID of version 7 (RFC 9562)."""
+    milliseconds, chance = time.time_ns() // 1_000_000, secrets.randbits(74)
+    return f"{milliseconds:012x}7{chance >> 62:03x}{0b10 << 62 | chance & (1 << 62) - 1:016x}"
+
+
+def created_at(name: str) -> datetime | None:
+    """The time in such a name, whatever comes after the 32 digits; None for another name."""
+    match = re.match(r"([0-9a-f]{12})7[0-9a-f]{19}(?![0-9a-f])", name)
+    return datetime.fromtimestamp(int(match[1], 16) / 1000.0, UTC) if match else None
 
 
 def _write_durably(path: Path, content: bytes) -> None:

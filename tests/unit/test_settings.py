@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from model.errors import SettingsError
@@ -12,7 +10,7 @@ from service.settings import Settings
 
 def test_the_defaults_are_those_that_the_documentation_states() -> None:
     assert Settings.from_environment({}) == Settings(
-        registry=Path("registry"), model="gender", poll_seconds=1.0, maximum_body_bytes=4 << 20, maximum_people=50_000
+        registry="./registry", model="gender", poll_seconds=1.0, maximum_body_bytes=4 << 20, maximum_people=50_000
     )
 
 

@@ -1,10 +1,8 @@
-"""Put if absent on a local directory: all or nothing, once, durable, and never a write for a mere look."""
+"""What is true of a local directory alone; what holds of every storage is in integration/test_object_storage.py."""
 
 from __future__ import annotations
 
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,60 +19,10 @@ def storage(tmp_path: Path) -> LocalStorage:
     return LocalStorage(tmp_path / "registry")
 
 
-def test_what_was_put_is_got(storage: LocalStorage) -> None:
-    assert storage.put_if_absent("gender/log/1", b"first")
-    assert storage.get("gender/log/1", 5) == b"first"
-
-
-def test_a_key_that_exists_is_left_as_it_was(storage: LocalStorage) -> None:
-    storage.put_if_absent("key", b"first")
-    assert not storage.put_if_absent("key", b"second")
-    assert storage.get("key", 10) == b"first"
-
-
-def test_of_many_writers_exactly_one_wins_and_its_content_is_there(storage: LocalStorage) -> None:
-    for round_number in range(20):
-        barrier = threading.Barrier(8)
-
-        def put(writer: int, key: str = f"rounds/{round_number}", barrier: threading.Barrier = barrier) -> bool:
-            barrier.wait()
-            return storage.put_if_absent(key, bytes([writer]) * 1000)
-
-        with ThreadPoolExecutor(8) as pool:
-            won = list(pool.map(put, range(8)))
-        assert won.count(True) == 1
-        assert storage.get(f"rounds/{round_number}", 1000) == bytes([won.index(True)]) * 1000
-
-
-def test_a_missing_key_is_none_and_a_missing_folder_is_empty(storage: LocalStorage) -> None:
-    assert storage.get("no/such/key", 10) is None
-    assert storage.list_after("no/such") == []
-
-
 def test_looking_never_writes(storage: LocalStorage) -> None:
     storage.get("key", 10)
     storage.list_after("")
     assert not storage.root.exists()
-
-
-def test_names_are_listed_sorted_and_after_a_name(storage: LocalStorage) -> None:
-    for name in ("3", "1", "2"):
-        storage.put_if_absent(f"log/{name}", b"")
-    assert storage.list_after("log") == ["1", "2", "3"]
-    assert storage.list_after("log", "1") == ["2", "3"]
-
-
-def test_no_more_is_read_than_allowed(storage: LocalStorage) -> None:
-    storage.put_if_absent("key", b"12345")
-    with pytest.raises(StorageError, match="larger than the 4 bytes"):
-        storage.get("key", 4)
-
-
-def test_deleting_twice_is_no_error(storage: LocalStorage) -> None:
-    storage.put_if_absent("key", b"")
-    storage.delete("key")
-    storage.delete("key")
-    assert storage.get("key", 1) is None
 
 
 def test_files_can_be_read_by_another_user_whatever_the_umask(storage: LocalStorage) -> None:
