@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from model.registry.registry import Registry
 
 _UNREADABLE = (CorruptionError, NotFoundError, StorageError)
-_KNOWN_OPERATIONS = {"promote", "rollback", "judge"}
+_KNOWN_OPERATIONS = {"promote", "rollback", "delete", "judge"}
 
 
-def problems(registry: Registry) -> Iterator[str]:
-    """Each a sentence; nothing means that the registry is whole."""
+def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str]:
+    """Each a sentence; nothing means that the registry is whole.
+
+    `expect_head` is the sha256 of a record that was the log's last at some time: a log that was cut off, or rewritten
+    from the beginning, is whole in itself, and only this shows it.
+    """
     seen_transactions: dict[str, str] = {}
     manifests: dict[int, str] = {}
     yield from _gaps("version", registry.numbers())
@@ -32,7 +36,7 @@ def problems(registry: Registry) -> Iterator[str]:
             yield from _repeated(manifest.transaction, f"version {number}", seen_transactions)
         except _UNREADABLE as error:
             yield str(error)
-    head = Head()
+    head, expected_is_there = Head(), expect_head is None
     for number in registry.record_numbers():
         try:
             found = registry.at(number)
@@ -41,6 +45,9 @@ def problems(registry: Registry) -> Iterator[str]:
             continue
         yield from _of_record(found.record, head, manifests, seen_transactions)
         head = found
+        expected_is_there = expected_is_there or found.sha256 == expect_head
+    if not expected_is_there:
+        yield f"the log holds no record with the sha256 {expect_head}: it was cut off, or rewritten"
     for number in manifests:
         try:
             if not head.is_deleted(number):

@@ -89,6 +89,8 @@ def apply(operation: Operation, state: State) -> State:
         aliases[CHAMPION] = operation.version
     elif operation.name == "rollback":
         aliases[CHAMPION], aliases[PREVIOUS] = aliases[PREVIOUS], aliases[CHAMPION]
+    elif operation.name == "delete" and operation.version is not None:
+        return state.model_copy(update={"deleted": tuple(sorted({*state.deleted, operation.version}))})
     return state.model_copy(update={"aliases": aliases})
 
 

@@ -42,6 +42,7 @@ from model.registry.manifest import (
     decode,
     encode,
 )
+from model.registry.storage import unique_name
 from model.registry.version import MAXIMUM_WEIGHTS_BYTES, Version, encode_weights, verify
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ class Registry:
 
     def head(self) -> Head:
         """The end of the log."""
-        numbers = self.record_numbers()
-        return self.at(numbers[-1]) if numbers else Head()
+        number = self._last("log")
+        return self.at(number) if number else Head()
 
     def after(self, head: Head) -> Head:
         """The end of the log for a reader that knows it up to here: a single look if nothing has happened."""
@@ -149,11 +150,11 @@ class Registry:
     def publish(self, draft: Draft, predictor: Predictor, by: str) -> Version:
         """Make this the next version, durably, and read it back. StorageError where that could not be done."""
         weights = encode_weights(predictor)
-        file = File(key=f"artifacts/{uuid.uuid4().hex}.npz", sha256=sha256(weights).hexdigest(), size=len(weights))
+        file = File(key=f"artifacts/{unique_name()}.npz", sha256=sha256(weights).hexdigest(), size=len(weights))
         self._claim(file.key, weights)
         said = {name: getattr(draft, name) for name in Draft.model_fields}
         transaction = uuid.uuid4().hex
-        number = max(self.numbers(), default=0)
+        number = self._last("versions")
         claimed = False
         while not claimed:
             number += 1
@@ -199,6 +200,24 @@ class Registry:
 
         return self._append(operation, expect=expect, by=by, reason=reason)
 
+    def delete(self, number: int, *, by: str, reason: str = "") -> Head:
+        """Mark a version as deleted: it can no longer be used, and its number is never used again.
+
+        Raises NotFoundError, and RefusedError while an alias points at the version.
+        """
+
+        def operation(head: Head) -> Operation:
+            if head.is_deleted(number):
+                raise NotFoundError(f"version {number} of model {self.model} was deleted already")
+            aliases = head.aliases_of(number)
+            if aliases:
+                raise RefusedError(
+                    f"version {number} of model {self.model} is {' and '.join(aliases)}: move that first"
+                )
+            return Operation(name="delete", version=number)
+
+        return self._append(operation, by=by, reason=reason)
+
     def judge(self, number: int, *, by: str, verdict: Verdict) -> Head:
         """Put on record that a version was judged again and not promoted."""
         return self._append(
@@ -226,7 +245,7 @@ class Registry:
                 return head
             version = operation.version
             state = apply(operation, head.state)
-            if version is not None and version in state.deleted:
+            if version is not None and head.is_deleted(version):
                 raise NotFoundError(f"version {version} of model {self.model} was deleted")
             record = Record(
                 model=self.model,
@@ -271,6 +290,27 @@ class Registry:
         except OversizedError as error:
             raise CorruptionError(str(error)) from error
 
+    def _last(self, prefix: str) -> int:
+        """The highest number, 0 where there is none: doubling, then halving, since numbers have no gaps.
+
+        A few dozen looks whatever the size of the registry, where a list would grow with it.
+        """
+
+        def exists(number: int) -> bool:
+            try:
+                return self.storage.get(f"{self.model}/{_key(prefix, number)}", MAXIMUM_WEIGHTS_BYTES) is not None
+            except OversizedError:
+                return True
+
+        too_high = 1
+        while exists(too_high):
+            too_high *= 2
+        last = too_high // 2
+        while too_high - last > 1:
+            middle = (last + too_high) // 2
+            last, too_high = (middle, too_high) if exists(middle) else (last, middle)
+        return last
+
     def _numbers(self, prefix: str) -> list[int]:
         names = self.storage.list_after(f"{self.model}/{prefix}")
         return [int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))]
@@ -280,8 +320,8 @@ class Registry:
         name = f"{self.model}/{_key('versions', number)}"
         content = self._get(name, MAXIMUM_MANIFEST_BYTES)
         if content is None:
-            newest = max(self.numbers(), default=None)
-            known = "there is none yet" if newest is None else f"the newest is {newest}"
+            newest = self._last("versions")
+            known = f"the newest is {newest}" if newest else "there is none yet"
             raise NotFoundError(f"model {self.model} has no version {number}; {known}")
         manifest = decode(Manifest, content, name)
         if (manifest.model, manifest.number) != (self.model, number):

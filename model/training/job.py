@@ -57,6 +57,8 @@ class Settings:
     learning_rate: float | None = None
     learning_rate_decay: float | None = None
     shuffle: bool = False
+    restarts: int = _RESTARTS
+    l2: float = _L2
     seed: int = 1
     promote: Literal["auto", "always", "never"] = "auto"
     publish_identical: bool = False
@@ -115,17 +117,10 @@ def check(settings: Settings, registry: Registry) -> None:
 def run(settings: Settings, registry: Registry, *, by: str, on_epoch: OnEpoch = lambda _epoch, _loss: None) -> Outcome:
     """Train, evaluate, publish, and promote where the gate says so. Raises StatureError of every kind."""
     check(settings, registry)
-    people = read_people(
-        settings.data,
-        female_code=settings.female_code,
-        skip_bad_rows=settings.skip_bad_rows,
-        in_file_order=settings.uses_sgd,
-        fewest=1 if settings.is_tutorial else FEWEST_PEOPLE,
-        hold_out=not settings.is_tutorial,
-    )
+    people = people_of(settings)
     # One thread, so that sums are added in the same order whatever the number of cores. It is also the fastest here.
     with threadpool_limits(1, user_api="blas"):
-        predictor, trainer = _fit(settings, people, on_epoch)
+        predictor, trainer = fit(settings, people, on_epoch)
         evaluation = _evaluate(predictor, people)
         head = registry.head()
         verdict = _verdict(settings, predictor, people, registry, head)
@@ -158,7 +153,19 @@ def epochs_of(settings: Settings) -> int | None:
     return settings.epochs or (_TUTORIAL_EPOCHS if settings.is_tutorial else _SGD_EPOCHS)
 
 
-def _fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predictor, stored.Trainer]:
+def people_of(settings: Settings) -> People:
+    """The people that these settings name, read as they are needed."""
+    return read_people(
+        settings.data,
+        female_code=settings.female_code,
+        skip_bad_rows=settings.skip_bad_rows,
+        in_file_order=settings.uses_sgd,
+        fewest=1 if settings.is_tutorial else FEWEST_PEOPLE,
+        hold_out=not settings.is_tutorial,
+    )
+
+
+def fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predictor, stored.Trainer]:
     """Shift and scale, train on the people who are not held out."""
     trained = people.where(~people.held_out)
     if settings.is_tutorial:
@@ -184,7 +191,7 @@ def _fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predict
             "learning_rate_decay": learning_rate_decay,
             "shuffle": settings.shuffle,
         }
-        fit = sgd(
+        fitted = sgd(
             Network.random(sizes, generator),
             inputs,
             targets,
@@ -197,15 +204,15 @@ def _fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predict
             learning_rate_decay=learning_rate_decay,
         )
     else:
-        hyperparameters = {"restarts": _RESTARTS, "l2": _L2}
-        fit = gauss_newton(
+        hyperparameters = {"restarts": settings.restarts, "l2": settings.l2}
+        fitted = gauss_newton(
             sizes,
             inputs,
             targets,
             trained.counts,
             generator=generator,
-            restarts=_RESTARTS,
-            l2=_L2,
+            restarts=settings.restarts,
+            l2=settings.l2,
             on_epoch=on_epoch,
         )
     trainer = stored.Trainer(
@@ -213,10 +220,10 @@ def _fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predict
         loss=loss.name,
         hyperparameters=hyperparameters,
         seed=settings.seed,
-        epochs=fit.epochs,
-        final_loss=fit.loss,
+        epochs=fitted.epochs,
+        final_loss=fitted.loss,
     )
-    return Predictor(fit.network, shift, scale), trainer
+    return Predictor(fitted.network, shift, scale), trainer
 
 
 def _evaluate(predictor: Predictor, people: People) -> stored.Evaluation:
@@ -340,24 +347,35 @@ def _draft(
             male=stored.InputsOfGender(**describe(trained.where(trained.female == MALE))),
             female=stored.InputsOfGender(**describe(trained.where(trained.female == FEMALE))),
         ),
-        data=stored.Data(
-            source=people.source,
-            fingerprint=people.fingerprint,
-            order_fingerprint=people.order_fingerprint,
-            people=len(people),
-            distinct_rows=people.distinct_rows,
-            trained_people=len(trained),
-            held_out_people=len(people) - len(trained),
-            left_out=people.left_out,
-        ),
+        data=data_of(people),
         trainer=trainer,
-        software=stored.Software(
-            stature=installed_version("stature"),
-            python=platform.python_version(),
-            numpy=np.__version__,
-            platform=f"{platform.system()} {platform.machine()}",
-        ),
+        software=software(),
         evaluation=evaluation,
         verdict=verdict,
         probes=tuple(stored.Probe(**probe) for probe in probes(predictor, trained)),
+    )
+
+
+def data_of(people: People) -> stored.Data:
+    """What a manifest says of the file that the people came from."""
+    held_out = int(people.counts[people.held_out].sum())
+    return stored.Data(
+        source=people.source,
+        fingerprint=people.fingerprint,
+        order_fingerprint=people.order_fingerprint,
+        people=len(people),
+        distinct_rows=people.distinct_rows,
+        trained_people=len(people) - held_out,
+        held_out_people=held_out,
+        left_out=people.left_out,
+    )
+
+
+def software() -> stored.Software:
+    """What a manifest says of the programs at work: other ones may round otherwise."""
+    return stored.Software(
+        stature=installed_version("stature"),
+        python=platform.python_version(),
+        numpy=np.__version__,
+        platform=f"{platform.system()} {platform.machine()}",
     )

@@ -28,7 +28,10 @@ from model.training.job import Settings, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMANDS = ["up", "serve", "train", "predict", "models", "show", "log", "promote", "rollback", "verify"]
+COMMANDS = [
+    *("up", "serve", "train", "predict", "models", "show", "diff", "log", "promote", "rollback", "delete", "verify"),
+    *("prune", "reproduce", "export", "doctor"),
+]
 STEVE = ("--weight-kg", "73", "--height-cm", "182")
 
 
@@ -573,7 +576,9 @@ def test_a_whole_registry_is_said_to_be_whole(root: str) -> None:
     done = stature("verify", "--registry", root)
     assert done.exit_code == 0
     assert done.said.endswith(" is whole: 3 versions, 2 log records.\n")
-    assert stature("verify", "--registry", root, "--json").document == {
+    document = stature("verify", "--registry", root, "--json").document
+    assert document.pop("head") == Registry(LocalStorage(Path(root)), "gender").head().sha256
+    assert document == {
         "model": "gender",
         "versions": 3,
         "log_records": 2,

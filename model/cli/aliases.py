@@ -1,0 +1,84 @@
+"""`log`, `promote`, `rollback`: who is champion, since when and why."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from model.cli.options import common, moving, open_registry, print_head, resolve, show_result, table
+
+if TYPE_CHECKING:
+    from model.registry.log import Record
+    from model.registry.registry import Registry
+
+
+@click.command()
+@common
+@click.option("--at", "moment", metavar="TIME", help="What each alias was then, such as at 2026-11-01T12:00Z.")
+def log(registry_path: str, model: str, *, as_json: bool, moment: str | None) -> None:
+    """Show who moved which alias, when and why."""
+    registry = open_registry(registry_path, model)
+    records = list(registry.log())
+    if moment is not None:
+        _show_aliases_at(registry, records, moment, as_json=as_json)
+        return
+    rows = [
+        (
+            str(record.number),
+            f"{record.at:%Y-%m-%d %H:%M:%S}",
+            record.by,
+            f"{record.operation.name} {record.operation.version or ''}".strip(),
+            ", ".join(f"{alias} {number}" for alias, number in sorted(record.state.aliases.items())),
+            record.reason,
+        )
+        for record in records
+    ]
+    said = (
+        table(("record", "at (UTC)", "by", "operation", "aliases after it", "reason"), rows)
+        if rows
+        else f"Nothing has been promoted yet in {registry}."
+    )
+    show_result([record.model_dump(mode="json") for record in records], said, as_json=as_json)
+
+
+@click.command()
+@common
+@moving
+@click.argument("name", metavar="VERSION|ALIAS")
+def promote(registry_path: str, model: str, *, as_json: bool, name: str, expect: Any, reason: str) -> None:  # noqa: ANN401
+    """Make a version the champion. Running services have it within two seconds."""
+    from model.registry.registry import whoami  # noqa: PLC0415
+
+    registry = open_registry(registry_path, model)
+    number = resolve(registry, name, registry.head())
+    print_head(registry.promote(number, by=whoami(), reason=reason, expect=expect), registry, as_json=as_json)
+
+
+@click.command()
+@common
+@moving
+def rollback(registry_path: str, model: str, *, as_json: bool, expect: Any, reason: str) -> None:  # noqa: ANN401
+    """Make the previous champion the champion again."""
+    from model.registry.registry import whoami  # noqa: PLC0415
+
+    registry = open_registry(registry_path, model)
+    print_head(registry.rollback(by=whoami(), reason=reason, expect=expect), registry, as_json=as_json)
+
+
+def _show_aliases_at(registry: Registry, records: list[Record], moment: str, *, as_json: bool) -> None:
+    """The aliases as they were at a time."""
+    try:
+        time = datetime.fromisoformat(moment)
+    except ValueError:
+        raise click.BadParameter(f"{moment!r} is not a time such as 2026-11-01T12:00Z", param_hint="--at") from None
+    if time.tzinfo is None:
+        raise click.BadParameter(f"{moment} needs its time zone, such as {moment}Z", param_hint="--at")
+    last = max((record for record in records if record.at <= time), key=lambda record: record.number, default=None)
+    aliases = dict(sorted(last.state.aliases.items())) if last else {}
+    said = (
+        ", ".join(f"{alias} was version {number}" for alias, number in aliases.items()) or "there was no champion yet"
+    )
+    document = {"model": registry.model, "log_number": last.number if last else 0, "aliases": aliases}
+    show_result(document, f"{registry} at {time.isoformat()}: {said}.", as_json=as_json)

@@ -1,0 +1,102 @@
+"""`export`: a version for where Stature is not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from model.cli.options import common, open_registry, resolve, show_result
+
+if TYPE_CHECKING:
+    from model.registry.registry import Registry
+    from model.registry.version import Version
+
+
+@click.command()
+@common
+@click.argument("name", metavar="VERSION|ALIAS")
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["json", "python", "sql", "npz"]),
+    required=True,
+    help="The numbers, a function, an expression over two columns, or the file of the weights as it is.",
+)
+@click.option(
+    "--units",
+    "unit_system",
+    type=click.Choice(["metric", "imperial"]),
+    help="What python and sql take: weight_kg and height_cm, or weight_lb and height_in.  [default: metric]",
+)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A new file, instead of the screen.")
+def export(
+    registry_path: str,
+    model: str,
+    *,
+    as_json: bool,
+    name: str,
+    form: str,
+    unit_system: str | None,
+    output: Path | None,
+) -> None:
+    """Write a version as JSON, Python, SQL or .npz, to be computed without Stature."""
+    if unit_system and form not in _TAKING_UNITS:
+        raise click.UsageError("--units belongs to --to python and --to sql; json and npz hold the network as it is")
+    if form == "npz" and output is None and (as_json or sys.stdout.isatty()):
+        raise click.UsageError("an .npz file is not for reading: say where it goes with --output FILE")
+    registry = open_registry(registry_path, model)
+    version = registry.load(resolve(registry, name, registry.head()))
+    content = _content(registry, version, form, unit_system or "metric")
+    if output is not None:
+        _write(output, content)
+    elif not as_json:
+        click.echo(content, nl=False)
+        return
+    units = {"units": unit_system or "metric"} if form in _TAKING_UNITS else {}
+    where = {"content": content.decode()} if output is None else {"output": str(output)}
+    said = f"Wrote version {version.manifest.number} of {registry} to {output}."
+    document = {**version.identity, "digest": version.manifest.digest, "to": form, **units, **where}
+    show_result(document, said, as_json=as_json)
+
+
+_TAKING_UNITS = ("python", "sql")
+
+
+def _content(registry: Registry, version: Version, form: str, unit_system: str) -> bytes:
+    from model import export as forms  # noqa: PLC0415
+
+    if form == "npz":
+        return _artifact(registry, version)
+    if form == "json":
+        return forms.as_json(version).encode()
+    pair = forms.PAIRS[unit_system]
+    return (forms.as_python(version, pair) if form == "python" else forms.as_sql(version, pair)).encode()
+
+
+def _artifact(registry: Registry, version: Version) -> bytes:
+    """The file of the weights, as it was published; it is verified again, since it is read again."""
+    from model.errors import CorruptionError  # noqa: PLC0415
+    from model.registry.version import verify  # noqa: PLC0415
+
+    file = version.manifest.files.weights
+    content = registry.storage.get(f"{registry.model}/{file.key}", file.size)
+    if content is None:
+        raise CorruptionError(f"version {version.manifest.number} of {registry.model} lacks its weights")
+    verify(version.manifest, content)
+    return content
+
+
+def _write(path: Path, content: bytes) -> None:
+    """As a new file: nothing is overwritten."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise click.ClickException(
+            f"{path} exists already, and is not overwritten: name another, or remove it"
+        ) from None
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}") from None

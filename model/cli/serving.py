@@ -1,0 +1,97 @@
+"""`up`, `serve` and `predict`: answering, with a server and without."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+import click
+
+from model.cli.options import Command, common, open_registry, resolve, show_result, shown_option
+from model.cli.training import train
+
+
+def serving(command: Command) -> Command:
+    """The options of what listens."""
+    for option in (
+        shown_option("--workers", envvar="STATURE_WORKERS", type=click.IntRange(1, 256), default=2),
+        shown_option("--port", envvar="STATURE_PORT", type=click.IntRange(0, 65535), default=8000),
+        shown_option("--host", envvar="STATURE_HOST", default="127.0.0.1"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@common
+@serving
+@click.pass_context
+def up(
+    context: click.Context, registry_path: str, model: str, *, as_json: bool, host: str, port: int, workers: int
+) -> None:
+    """Train on the shipped data if there is no champion yet, then serve."""
+    _check_free(host, port)
+    context.invoke(train, registry_path=registry_path, model=model, as_json=as_json, if_empty=True)
+    sys.stdout.flush()
+    _serve(registry_path, model, host, port, workers)
+
+
+@click.command()
+@common
+@serving
+def serve(registry_path: str, model: str, *, as_json: bool, host: str, port: int, workers: int) -> None:
+    """Answer over HTTP with the champion, and with every version that is promoted from now on."""
+    del as_json  # the service speaks for itself
+    _check_free(host, port)
+    if open_registry(registry_path, model).head().champion is None:
+        click.echo(f"No champion of {model} in {registry_path} yet: waiting for `stature train`.", err=True)
+    _serve(registry_path, model, host, port, workers)
+
+
+@click.command()
+@common
+@click.option("--weight-kg", type=float)
+@click.option("--height-cm", type=float)
+@click.option("--weight-lb", type=float)
+@click.option("--height-in", type=float)
+@click.option("--version", "name", default="champion", show_default=True, help="A version's number or alias.")
+def predict(registry_path: str, model: str, *, as_json: bool, name: str, **measurements: float | None) -> None:
+    """Answer for one person, without a server."""
+    from model import units  # noqa: PLC0415
+
+    given = {field: value for field, value in measurements.items() if value is not None}
+    pair = next((pair for pair in units.PAIRS if set(given) == {field.name for field in pair}), None)
+    if pair is None:
+        raise click.UsageError("give --weight-kg with --height-cm, or --weight-lb with --height-in")
+    weight_lb, height_in = units.to_canonical(given[pair[0].name], pair[0], given[pair[1].name], pair[1])
+    registry = open_registry(registry_path, model)
+    version = registry.load(resolve(registry, name, registry.head()))
+    answer = version.predict(weight_lb, height_in) | version.identity
+    outside = "" if answer["in_training_range"] else ", outside the range of the people it was trained on"
+    said = (
+        f"{answer['likelier']}: the probability of female is {answer['probability_female']:.4f} "
+        f"(version {version.manifest.number} of {model}{outside})"
+    )
+    show_result(answer, said, as_json=as_json)
+
+
+def _check_free(host: str, port: int) -> None:
+    """A busy port is said at once, in words, rather than by gunicorn's retries."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --host and --port."
+        ) from None
+
+
+def _serve(registry_path: str, model: str, host: str, port: int, workers: int) -> None:
+    """Become gunicorn's master, so that signals reach it."""
+    os.environ |= {"STATURE_REGISTRY": registry_path, "STATURE_MODEL": model}
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    flags = ["--config", "python:service.gunicorn_conf", "--bind", address, "--workers", str(workers)]
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *flags, "service.app:from_environment()"])  # noqa: S606

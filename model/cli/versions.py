@@ -1,0 +1,96 @@
+"""`models`, `show`, `verify`: what the registry holds, and whether it is whole."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from model.cli.options import METRICS, common, open_registry, resolve, show_result, table
+from model.errors import NotFoundError
+
+
+@click.command()
+@common
+def models(registry_path: str, model: str, *, as_json: bool) -> None:
+    """List the versions, the newest first."""
+    registry = open_registry(registry_path, model)
+    head = registry.head()
+    found = [registry.summary(number, head) for number in reversed(registry.numbers()) if not head.is_deleted(number)]
+    rows = [
+        (
+            str(version["model_version"]),
+            ", ".join(version["aliases"]),
+            version["created_at"][:16].replace("T", " "),
+            version["data"],
+            version["trainer"],
+            "-".join(map(str, version["layer_sizes"])),
+            *(f"{version['metrics'][metric]:.4f}" for metric in METRICS[:3]),
+        )
+        for version in found
+    ]
+    titles = ("version", "aliases", "created (UTC)", "data", "trainer", "layers", *METRICS[:3])
+    said = table(titles, rows) if rows else f"No version of {registry} yet: `stature train` makes the first."
+    show_result(found, said, as_json=as_json)
+
+
+@click.command()
+@common
+@click.argument("name", metavar="VERSION|ALIAS")
+def show(registry_path: str, model: str, *, as_json: bool, name: str) -> None:
+    """Show all about a version, and where its weights are; np.load opens them."""
+    registry = open_registry(registry_path, model)
+    head = registry.head()
+    version = registry.load(resolve(registry, name, head))
+    manifest = version.manifest
+    path = f"{registry.storage}/{registry.model}/{manifest.files.weights.key}"
+    document = manifest.model_dump(mode="json")
+    aliases = head.aliases_of(manifest.number)
+    said = "\n".join(
+        [
+            f"version {manifest.number} of {registry}{': ' if aliases else ''}{', '.join(aliases)}",
+            f"weights    {path}",
+            f"digest     {manifest.digest}",
+            f"created    {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC by {manifest.created_by}",
+            (
+                f"trained    {manifest.trainer.name}, {'-'.join(map(str, manifest.layer_sizes))}, "
+                f"seed {manifest.trainer.seed}, on {manifest.data.trained_people:,} people of {manifest.data.source}"
+            ),
+            f"verdict    {'promote' if manifest.verdict.promote else 'do not promote'}: {manifest.verdict.reason}",
+            *(f"{metric:<18} {getattr(manifest.evaluation.metrics, metric):.4f}" for metric in METRICS),
+            "",
+            "The whole manifest: --json",
+        ]
+    )
+    show_result({**document, "aliases": aliases, "weights_path": path}, said, as_json=as_json)
+
+
+@click.command()
+@common
+@click.option("--expect-head", metavar="SHA256", help="A record that the log must hold: shows a log that was cut off.")
+def verify(registry_path: str, model: str, *, as_json: bool, expect_head: str | None) -> None:
+    """Read the whole registry and say what in it is not as it must be. Exit code 1 if anything is."""
+    from model.registry.audit import problems  # noqa: PLC0415
+
+    registry = open_registry(registry_path, model)
+    found = list(problems(registry, expect_head))
+    versions, records = len(registry.numbers()), len(registry.record_numbers())
+    if not versions and not records:
+        raise NotFoundError(f"{registry} holds nothing to verify: is this the right --registry and --model?")
+    counted = ", ".join(
+        f"{count} {what}{'s' * (count != 1)}" for count, what in ((versions, "version"), (records, "log record"))
+    )
+    whole = f"{registry} is whole: {counted}."
+    show_result(
+        {
+            "model": registry.model,
+            "versions": versions,
+            "log_records": records,
+            "head": registry.head().sha256,
+            "problems": found,
+        },
+        "\n".join(found) or whole,
+        as_json=as_json,
+    )
+    if found:
+        sys.exit(1)

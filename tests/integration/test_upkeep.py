@@ -1,0 +1,250 @@
+"""Deleting, pruning, doctoring, and looking back: what the owner of a registry does to it now and then."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from model.cli import main
+from model.errors import CorruptionError, NotFoundError, RefusedError, StorageError
+from model.registry import pruning
+from model.registry.audit import problems
+from model.registry.doctor import findings
+from model.registry.registry import Registry
+from model.registry.storage import LocalStorage, created_at, unique_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = timedelta(days=1)
+TOMORROW = datetime.now(UTC) + 2 * DAY
+
+
+def stature(registry: Registry, *arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, [*arguments, "--registry", str(registry.storage)])
+    return done.exit_code, done.output
+
+
+def artifact(registry: Registry, number: int) -> Path:
+    return registry.storage.root / "gender" / registry.manifest(number).files.weights.key
+
+
+# Names
+
+
+def test_a_name_tells_when_it_was_made_and_no_two_are_the_same() -> None:
+    names = [unique_name() for _ in range(10_000)]
+    assert len(set(names)) == len(names)
+    assert all(len(name) == 32 and int(name, 16) >= 0 for name in names)
+    assert all(abs(created_at(name) - datetime.now(UTC)) < DAY for name in names)
+    assert created_at(f"{names[0]}.npz") == created_at(names[0])
+
+
+@pytest.mark.parametrize("name", ["", "x", "0" * 32, "f" * 31, "0123456789ab7" + "0" * 20, "0123456789ab4" + "0" * 19])
+def test_another_name_tells_no_time(name: str) -> None:
+    assert created_at(name) is None
+
+
+# Deleting
+
+
+def test_a_deleted_version_is_marked_and_its_number_is_never_used_again(trained: Registry) -> None:
+    head = trained.delete(2, by="me", reason="no use")
+    assert head.state.deleted == (2,)
+    assert trained.numbers() == [1, 2]
+    with pytest.raises(NotFoundError, match="version 2 of model gender was deleted"):
+        trained.resolve("2", trained.head())
+    assert list(problems(trained)) == []
+
+
+def test_an_aliased_version_cannot_be_deleted(trained: Registry) -> None:
+    trained.promote(2, by="me")
+    for number, alias in ((2, "champion"), (1, "previous")):
+        with pytest.raises(RefusedError, match=f"version {number} of model gender is {alias}: move that first"):
+            trained.delete(number, by="me")
+    assert trained.head().state.deleted == ()
+
+
+def test_a_deleted_version_cannot_be_promoted_nor_deleted_again(trained: Registry) -> None:
+    trained.delete(2, by="me")
+    with pytest.raises(NotFoundError, match="deleted"):
+        trained.promote(2, by="me")
+    with pytest.raises(NotFoundError, match="deleted already"):
+        trained.delete(2, by="me")
+
+
+# Pruning
+
+
+def test_pruning_removes_the_weights_of_a_deleted_version_and_no_other(trained: Registry) -> None:
+    path = artifact(trained, 2)
+    trained.delete(2, by="me")
+    assert pruning.prune(trained, DAY) == []
+    assert [removal.reason for removal in pruning.prune(trained, DAY, TOMORROW)] == ["version 2 was deleted"]
+    assert not path.exists()
+    assert trained.load(1)
+    assert list(problems(trained)) == []
+
+
+def test_pruning_removes_what_crashes_left_once_it_is_old_enough(trained: Registry) -> None:
+    orphan = f"gender/artifacts/{unique_name()}.npz"
+    left = f"{LocalStorage.TEMPORARY}/{unique_name()}"
+    foreign = "gender/artifacts/README"
+    for key in (orphan, left, foreign):
+        trained.storage.put_if_absent(key, b"x")
+    assert pruning.prune(trained, DAY) == []
+    assert {removal.key for removal in pruning.prune(trained, DAY, TOMORROW)} == {orphan, left}
+    assert trained.storage.get(foreign, 1) == b"x"
+    assert trained.load(1)
+    assert trained.load(2)
+
+
+def test_what_a_manifest_refers_to_after_all_is_put_back(trained: Registry) -> None:
+    """A publisher that was paused for longer than the grace period commits while its artifact is being removed."""
+    manifest_path = trained.storage.root / "gender" / "versions" / "0000000002.json"
+    manifest, weights = manifest_path.read_bytes(), artifact(trained, 2)
+    manifest_path.unlink()
+
+    class CommittedMeanwhile(LocalStorage):
+        def delete(self, key: str) -> None:
+            super().delete(key)
+            manifest_path.write_bytes(manifest)
+
+    late = Registry(CommittedMeanwhile(trained.storage.root), "gender")
+    assert pruning.prune(late, DAY, TOMORROW) == []
+    assert weights.exists()
+    assert trained.load(2)
+
+
+def test_nothing_is_pruned_where_a_manifest_cannot_be_read(trained: Registry) -> None:
+    (trained.storage.root / "gender" / "versions" / "0000000002.json").write_text("{}")
+    with pytest.raises(CorruptionError):
+        pruning.prune(trained, DAY, TOMORROW)
+    assert artifact(trained, 1).exists()
+
+
+def test_prune_only_says_what_it_would_do_until_it_is_told_to(trained: Registry) -> None:
+    path = artifact(trained, 2)
+    assert stature(trained, "delete", "2", "--reason", "no use")[0] == 0
+    code, said = stature(trained, "prune", "--grace-hours", "0")
+    assert code == 0
+    assert "1 files would be removed" in said
+    assert path.exists()
+    code, said = stature(trained, "prune", "--grace-hours", "0", "--yes")
+    assert code == 0
+    assert "1 files removed" in said
+    assert not path.exists()
+
+
+# Looking back
+
+
+def test_the_log_tells_what_each_alias_was_at_a_time(trained: Registry) -> None:
+    before, first = "2001-01-01T00:00:00Z", trained.head().record.at.isoformat()
+    trained.promote(2, by="me")
+    for moment, aliases in (
+        (before, {}),
+        (first, {"champion": 1}),
+        (datetime.now(UTC).isoformat(), {"champion": 2, "previous": 1}),
+    ):
+        code, said = stature(trained, "log", "--at", moment, "--json")
+        assert code == 0
+        assert json.loads(said)["aliases"] == aliases
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-11-01T12:00", "2026-13-01T00:00Z"])
+def test_a_time_that_is_none_or_has_no_zone_is_not_guessed_at(trained: Registry, moment: str) -> None:
+    code, said = stature(trained, "log", "--at", moment)
+    assert code == 2
+    assert "2026-1" in said
+
+
+def test_a_log_that_was_cut_off_at_its_end_is_shown_by_the_head_one_expected(trained: Registry) -> None:
+    trained.promote(2, by="me")
+    head = json.loads(stature(trained, "verify", "--json")[1])["head"]
+    trained.rollback(by="me")
+    assert stature(trained, "verify", "--expect-head", head)[0] == 0
+    for number in (2, 3):
+        (trained.storage.root / "gender" / "log" / f"{number:010}.json").unlink()
+    assert stature(trained, "verify")[0] == 0
+    code, said = stature(trained, "verify", "--expect-head", head)
+    assert code == 1
+    assert f"the log holds no record with the sha256 {head}" in said
+
+
+# Doctoring
+
+
+def test_a_local_directory_does_what_a_registry_needs_and_is_left_as_it_was(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    assert list(findings(storage)) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+class Overwriting(LocalStorage):
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        super().delete(key)
+        return super().put_if_absent(key, content)
+
+
+class CheckingFirst(LocalStorage):
+    """Looks and then writes, as a store without preconditions makes one do."""
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        if self.get(key, 10_000) is not None:
+            return False
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return True
+
+
+class Forgetful(LocalStorage):
+    def get(self, key: str, maximum_bytes: int) -> bytes | None:
+        return None
+
+
+class Unsorted(LocalStorage):
+    def list_after(self, prefix: str, after: str = "") -> list[str]:
+        return super().list_after(prefix)[::-1]
+
+
+class Generous(LocalStorage):
+    def get(self, key: str, maximum_bytes: int) -> bytes | None:
+        return super().get(key, 1 << 30)
+
+
+class Immortal(LocalStorage):
+    def delete(self, key: str) -> None:
+        pass
+
+
+class Broken(LocalStorage):
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        raise StorageError("permission denied")
+
+
+@pytest.mark.parametrize(
+    ("kind", "finding"),
+    [
+        (Overwriting, "putting a key twice succeeded twice"),
+        (CheckingFirst, "of 8 writers of one key at once"),
+        (Forgetful, "a key could not be read right after it was put"),
+        (Unsorted, "in another order"),
+        (Generous, "a file larger than allowed was read"),
+        (Immortal, "could be read after it was deleted"),
+        (Broken, "permission denied"),
+    ],
+)
+def test_the_doctor_says_what_a_bad_storage_does_wrong(tmp_path: Path, kind: type[LocalStorage], finding: str) -> None:
+    assert any(finding in found for found in findings(kind(tmp_path)))
+
+
+def test_the_command_fails_closed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for location, code in ((tmp_path / "new", 0), (tmp_path / "file", 1)):
+        assert CliRunner().invoke(main, ["doctor", "--registry", str(location)]).exit_code == code
