@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
+pytest_plugins = ["stores.fixtures"]
+
 
 # How long an example takes says more of the machine's load than of the code.
 hypothesis.settings.register_profile("stature", deadline=None)

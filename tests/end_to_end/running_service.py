@@ -60,7 +60,7 @@ class RunningService:
 
 @contextlib.contextmanager
 def serve(
-    registry: Path, log: Path, *arguments: str, ready: bool = True, **environment: str
+    registry: Path | str, log: Path, *arguments: str, ready: bool = True, **environment: str
 ) -> Iterator[RunningService]:
     """`stature serve` over a registry, for as long as the block lasts; ready when it answers `/readyz`."""
     port = free_port()

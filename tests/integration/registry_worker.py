@@ -45,6 +45,13 @@ def main(root: str, name: str, rounds: int | None = None) -> None:
         print("moved", head.number, head.champion, flush=True)
 
 
+def another(draft: Draft, *seed: int) -> tuple[Draft, Predictor]:
+    """A network of random weights, and the same things said of it."""
+    weights = np.random.default_rng(seed).standard_normal(9)
+    predictor = Predictor(Network((2, 2, 1), weights), draft.shift, draft.scale)
+    return draft_of(draft, predictor), predictor
+
+
 def draft_of(draft: Draft, predictor: Predictor) -> Draft:
     """The same things said of another network."""
     probe = Probe(weight_lb=150.0, height_in=66.0, probability_female=predictor.probability_female(150.0, 66.0))

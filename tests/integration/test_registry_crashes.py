@@ -1,123 +1,159 @@
-"""Processes that write to one registry and are killed at any moment leave it whole, and lose nothing acknowledged."""
+"""Processes that write to one registry and are killed at any moment, and at every step, break none of its promises."""
 
 from __future__ import annotations
 
-import random
+import json
+import re
 import subprocess
 import sys
-import threading
-import time
-from hashlib import sha256
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from integration import broken_protocols
+from integration.registry_invariants import Said, snapshot, violations
+from integration.registry_storm import Outcome, Storm
+from integration.registry_worker import another
+from stores.faulty_proxy import faulty_proxy
+from stores.fixtures import fresh, use
+from stores.store import without_coverage
 
-from model.registry.audit import problems
 from model.registry.registry import Registry
-from model.registry.storage import LocalStorage
+from model.registry.storage import LocalStorage, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WORKER = Path(__file__).parent / "registry_worker.py"
+    from stores.store import Store
+
+SCRIPT = Path(__file__).with_name("registry_storm.py")
+SLOW = pytest.mark.slow
 
 
-class Reader(threading.Thread):
-    """Follows the log like a service does: its position never goes back, and its champion always loads."""
-
-    def __init__(self, registry: Registry) -> None:
-        super().__init__()
-        self.registry, self.stopping, self.looks = registry, threading.Event(), 0
-        self.failure: BaseException | None = None
-
-    def run(self) -> None:
-        head = self.registry.head()
-        try:
-            while not self.stopping.is_set():
-                later = self.registry.after(head)
-                assert later.number >= head.number
-                assert self.registry.load(later.champion).manifest.number == later.champion
-                head, self.looks = later, self.looks + 1
-        except BaseException as failure:
-            self.failure = failure
-            raise
+def copy(trained: Registry, location: str) -> Registry:
+    """The trained versions in another place, key by key."""
+    assert isinstance(trained.storage, LocalStorage)
+    registry = Registry(open_storage(location), "gender")
+    for key in snapshot(trained):
+        path = trained.storage.root / "gender" / key
+        assert registry.storage.put_if_absent(f"gender/{key}", path.read_bytes())
+    return registry
 
 
-def keys(registry: Registry) -> dict[str, str]:
-    """The sha256 of every file."""
-    root = registry.storage.root / registry.model
-    return {str(path.relative_to(root)): sha256(path.read_bytes()).hexdigest() for path in root.rglob("*.*")}
+def blow(storm: Storm) -> Outcome:
+    """The storm, in a process of its own."""
+    Path(storm.folder).mkdir()
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), json.dumps(asdict(storm))],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=storm.seconds + 120,
+        env=without_coverage() | {"PYTHONPATH": str(SCRIPT.parents[1]), "OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return Outcome(**json.loads(done.stdout))
+
+
+def weather(
+    registry: Registry,
+    location: str,
+    folder: Path,
+    kills: int,
+    tally: Callable[..., None],
+    *,
+    label: str,
+    **options: Any,
+) -> None:
+    """Storms of at most a hundred kills each on one registry, all invariants checked after every one."""
+    for number, start in enumerate(range(0, kills, 100)):
+        before = snapshot(registry)
+        storm = Storm(location, str(folder / f"storm-{number}"), min(100, kills - start), seed=number, **options)
+        outcome = blow(storm)
+        assert outcome.failures == []
+        said = Said.read(Path(storm.folder))
+        assert list(violations(registry, before, said)) == []
+        assert len(said.readers) == 2
+        assert sum(outcome.kills.values()) >= storm.kills
+        tally(label, kills=outcome.kills, acknowledged=len(said.acknowledged))
+        # Nothing that a crash leaves behind is in the way of whoever comes after it.
+        manifest = registry.publish(*another(registry.manifest(1), number), by="a test").manifest
+        assert registry.promote(manifest.number, by="a test").champion == manifest.number
+        assert manifest.number == len(registry.numbers())
+        registry.rollback(by="a test")
+
+
+@pytest.mark.parametrize("kills", [pytest.param(120, id="120 kills"), pytest.param(600, id="600 kills", marks=SLOW)])
+def test_writers_killed_again_and_again_break_no_promise_on_a_local_disk(
+    trained: Registry, tmp_path: Path, kills: int, tally: Callable[..., None]
+) -> None:
+    location = str(trained.storage)
+    weather(trained, location, tmp_path, kills, tally, label="local")
+    steps = {step for step, count in tally.kills["local"].items() if count > 0}
+    assert steps >= {*Storm(location, "", 0, 0).steps, "at a random moment"}
 
 
 @pytest.mark.parametrize(
-    "kills", [pytest.param(24, id="24 kills"), pytest.param(400, id="400 kills", marks=pytest.mark.slow)]
+    ("kills", "faults"),
+    [
+        pytest.param(25, 0.0, id="25 kills"),
+        pytest.param(25, 0.05, id="25 kills and faults"),
+        pytest.param(200, 0.0, id="200 kills", marks=SLOW),
+        pytest.param(100, 0.05, id="100 kills and faults", marks=SLOW),
+    ],
 )
-def test_four_writers_killed_again_and_again_break_no_promise(trained: Registry, kills: int) -> None:
-    chance = random.Random(kills)
-    root = trained.storage.root
-    before = keys(trained)
-    readers = [Reader(Registry(LocalStorage(root), "gender")) for _ in range(2)]
-    outputs: list[Path] = []
-    alive: dict[Path, subprocess.Popen[bytes]] = {}
-
-    def start() -> None:
-        output = root.parent / f"acknowledged-{len(outputs)}"
-        outputs.append(output)
-        command = [sys.executable, str(WORKER), str(root), f"writer-{len(outputs)}"]
-        with output.open("wb") as file:
-            alive[output] = subprocess.Popen(command, stdout=file)
-
-    for reader in readers:
-        reader.start()
-    for _ in range(4):
-        start()
-    for _ in range(kills):
-        output = chance.choice(list(alive))
-        _wait_for(lambda output=output: output.stat().st_size > 0)
-        time.sleep(chance.random() * 0.02)  # a random moment of its work: that is what is being tried
-        victim = alive.pop(output)
-        victim.kill()
-        assert victim.wait() == -9
-        start()
-    for writer in alive.values():
-        writer.kill()
-        writer.wait()
-    for reader in readers:
-        reader.stopping.set()
-        reader.join()
-
-    assert [reader.failure for reader in readers] == [None, None]
-    assert all(reader.looks > 10 for reader in readers)
-    assert set(before.items()) <= set(keys(trained).items())
-    assert list(problems(trained)) == []
-    assert _lost(trained, outputs) == []
-    assert len(trained.numbers()) > kills
+def test_writers_killed_again_and_again_break_no_promise_on_object_storage(
+    *,
+    trained: Registry,
+    object_store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kills: int,
+    faults: float,
+    tally: Callable[..., None],
+) -> None:
+    location = fresh(object_store)
+    with faulty_proxy(object_store.port) as proxy:
+        registry = copy(trained, location)
+        label = f"{object_store.name}{' through faults' if faults else ''}"
+        if faults:
+            use(object_store.through(proxy.port), monkeypatch)
+            proxy.at_random(kills, faults)
+        weather(registry, location, tmp_path, kills, tally, label=label, life_seconds=0.3 if faults else 0.15)
+        if faults:
+            assert len(proxy.faults) == 5
+            tally(label, faults={fault.name: count for fault, count in proxy.faults.items()})
 
 
-def test_the_check_itself_sees_an_acknowledged_version_that_is_not_there(trained: Registry, tmp_path: Path) -> None:
-    (tmp_path / "acknowledged").write_text("published 2 0000\nmoved 7 1\n")
-    assert len(_lost(trained, [tmp_path / "acknowledged"])) == 2
+@pytest.mark.parametrize("broken", broken_protocols.ALL)
+def test_the_check_itself_sees_a_protocol_that_is_broken(trained: Registry, tmp_path: Path, broken: str) -> None:
+    before = snapshot(trained)
+    found: list[str] = []
+    for number in range(20):
+        storm = Storm(str(trained.storage), str(tmp_path / f"storm-{number}"), 20, seed=number, protocol=broken)
+        blow(storm)
+        found = list(violations(trained, before, Said.read(Path(storm.folder))))
+        if found:
+            break
+    expected = {
+        "writing in place": "not valid|not what it was|is not|cannot be",
+        "check, then rename": "is not there|not what it was",
+        "manifest before artifact": "lacks its weights",
+        "no transaction id": "has the transaction id of",
+    }
+    print(found[:5])
+    assert any(re.search(expected[broken], violation) for violation in found), found
 
 
-def _lost(registry: Registry, outputs: list[Path]) -> list[str]:
-    """Each acknowledged operation that is not present at its acknowledged number."""
-    lost = []
-    numbers = registry.record_numbers()
-    for output in outputs:
-        for line in output.read_text().splitlines(keepends=True):
-            match line.split():
-                case ["published", number, digest] if line.endswith("\n"):
-                    if registry.manifest(int(number)).digest != digest:
-                        lost.append(line)
-                case ["moved", number, champion] if line.endswith("\n"):
-                    if int(number) not in numbers or registry.at(int(number)).champion != int(champion):
-                        lost.append(line)
-    return lost
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened for a minute"
-        time.sleep(0.001)
+def test_the_check_itself_sees_acknowledgements_that_nothing_stands_behind(trained: Registry) -> None:
+    head, manifest = trained.head(), trained.manifest(2)
+    published = {"kind": "published", "number": 2, "transaction": manifest.transaction, "by": manifest.created_by}
+    moved = {"kind": "moved", "number": 1, "sha256": head.sha256, "by": head.record.by}
+    assert list(violations(trained, snapshot(trained), Said([published, moved]))) == []
+    wrong = [published | {"transaction": "0" * 32}, published | {"number": 3}]
+    wrong += [moved | {"sha256": "0" * 64}, moved | {"by": "b"}]
+    assert len(list(violations(trained, snapshot(trained), Said(wrong)))) >= 4
+    assert len(list(violations(trained, {"versions/0000000001.json": "0" * 64}, Said()))) == 1
+    seen = {"seen": {"log/0000000009.json": "0" * 64}, "looks": 9}
+    assert list(violations(trained, {}, Said(readers=[seen]))) == ["log/0000000009.json is gone when a reader looked"]

@@ -53,6 +53,7 @@ def test_the_champion_and_pinned_versions_answer_alike_by_number_and_alias(
     assert by_champion.status_code == 200
     assert by_champion.content_type == "application/json"
     assert by_champion.headers["X-Model-Version"] == "1"
+    assert by_champion.headers["X-Model-Digest"] == client.get("/versions/1").json["digest"]
     for name in ("1", "champion"):
         assert client.post(f"/versions/{name}/predict{suffix}", json=sent).data == by_champion.data
     pinned = client.post(f"/versions/2/predict{suffix}", json=sent)
