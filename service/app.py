@@ -16,7 +16,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from model.registry.registry import Registry
-from model.registry.storage import LocalStorage
+from model.registry.storage import open_storage
 from service import errors, prediction
 from service.live_models import LiveModels
 from service.settings import Settings
@@ -55,7 +55,7 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
 def from_environment() -> Flask:
     """What gunicorn calls in each worker: settings, registry, the watcher, the application."""
     settings = Settings.from_environment(os.environ)
-    live_models = LiveModels(Registry(LocalStorage(settings.registry), settings.model), settings.poll_seconds)
+    live_models = LiveModels(Registry(open_storage(settings.registry), settings.model), settings.poll_seconds)
     live_models.start()
     return create_app(settings, live_models)
 
@@ -65,6 +65,7 @@ def _add_predictions(app: Flask, settings: Settings, live_models: LiveModels) ->
         body = predict(_json_body(settings.maximum_body_bytes), version, settings.maximum_people)
         response = Response(body, mimetype="application/json")
         response.headers["X-Model-Version"] = str(version.manifest.number)
+        response.headers["X-Model-Digest"] = version.manifest.digest
         return response
 
     def champion_route(predict: Predict) -> Callable[[], Response]:
