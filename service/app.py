@@ -115,12 +115,11 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
         after, limit = _whole_number("after", default=0), _limit()
         records: list[dict[str, Any]] = []
         for record in registry.log(after):
-            if len(records) == limit:
-                break
             records.append(record.model_dump(mode="json"))
-        end = live_models.live.head.number
-        following = f"/log?after={after + limit}&limit={limit}" if after + limit < end else None
-        return _json({"model": registry.model, "records": records, "next": following})
+            if len(records) > limit:
+                break
+        following = f"/log?after={after + limit}&limit={limit}" if len(records) > limit else None
+        return _json({"model": registry.model, "records": records[:limit], "next": following})
 
 
 def _add_probes(app: Flask, live_models: LiveModels) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import SettingsError
@@ -18,7 +19,8 @@ threads = 8
 timeout = 30  # seconds without a sign of life from a worker
 graceful_timeout = 20  # seconds for requests in flight, after SIGTERM
 keepalive = 5  # seconds
-worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats are written here, and memory never blocks them as a disk can
+if Path("/dev/shm").is_dir():  # noqa: S108 - heartbeats are written here, and memory never blocks them as a disk can
+    worker_tmp_dir = "/dev/shm"  # noqa: S108
 control_socket_disable = True
 accesslog = None  # a path is not worth a line, and a measurement must never get into one
 

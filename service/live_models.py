@@ -33,7 +33,7 @@ class Live:
 
     head: Head = field(default_factory=Head)
     versions: Mapping[int, Version] = field(default_factory=dict)
-    """The aliased versions, by number, verified."""
+    """The aliased versions that could be loaded, by number, verified."""
 
     @property
     def champion(self) -> Version | None:
@@ -86,8 +86,9 @@ class LiveModels:
     def refresh(self) -> None:
         """Follow the log to its end and load what its aliases name. Raises StatureError, and then nothing changed."""
         before = self._live
-        head = self.registry.after(before.head)
+        head = self.registry.after(before.head) if before.head.number else self.registry.head()
         if head.number == before.head.number and not self._missing(before):
+            self._note_failure("")
             return
         versions: dict[int, Version] = {}
         failures: list[str] = []

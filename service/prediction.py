@@ -49,8 +49,7 @@ _BATCH: _Schema[Batch] = _Schema(TypeAdapter(Batch), 2, "; instances, a list of 
 
 def predict_one(body: bytes, version: Version, maximum_people: int) -> bytes:
     """`{"weight_kg": 73, "height_cm": 182}` -> the probability for this person."""
-    del maximum_people  # one is allowed
-    fields, values = _pair(_parse(_MEASUREMENTS, body))
+    fields, values = _pair(_parse(_MEASUREMENTS, body, maximum_people))
     try:
         weight_lb, height_in = units.to_canonical(values[0], fields[0], values[1], fields[1])
     except MeasurementsError as error:
@@ -60,8 +59,7 @@ def predict_one(body: bytes, version: Version, maximum_people: int) -> bytes:
 
 def predict_batch(body: bytes, version: Version, maximum_people: int) -> bytes:
     """`{"instances": [{…}, …]}` -> a prediction for each, in their order; all or nothing."""
-    instances = _parse(_BATCH, body).instances
-    _check_count(len(instances), maximum_people, "#/instances")
+    instances = _parse(_BATCH, body, maximum_people).instances
     measurements = np.empty((len(instances), 2))
     errors: list[FieldError] = []
     for row, instance in enumerate(instances):
@@ -82,11 +80,10 @@ def predict_batch(body: bytes, version: Version, maximum_people: int) -> bytes:
 
 def predict_columns(body: bytes, version: Version, maximum_people: int) -> bytes:
     """`{"weight_kg": […], "height_cm": […]}` -> a list of probabilities, in their order; all or nothing."""
-    (weight_field, height_field), (weights, heights) = _pair(_parse(_COLUMNS, body))
+    (weight_field, height_field), (weights, heights) = _pair(_parse(_COLUMNS, body, maximum_people))
     if len(weights) != len(heights):
         detail = f"{weight_field.name} has {len(weights)} values and {height_field.name} {len(heights)}; one a person"
         raise InvalidMeasurementsError([FieldError(f"#/{height_field.name}", "unequal_lengths", detail)])
-    _check_count(len(weights), maximum_people, f"#/{weight_field.name}")
     given = np.column_stack([np.array(weights, dtype=np.float64), np.array(heights, dtype=np.float64)])
     lowest = [weight_field.minimum, height_field.minimum]
     highest = [weight_field.maximum, height_field.maximum]
@@ -114,12 +111,6 @@ def _pair(measurements: BaseModel) -> tuple[list[units.Field], list[Any]]:
     return [units.FIELDS[name] for name in given], list(given.values())
 
 
-def _check_count(people: int, maximum_people: int, pointer: str) -> None:
-    if people > maximum_people:
-        detail = f"{people:,} people in one request; at most {maximum_people:,} are answered at once"
-        raise InvalidMeasurementsError([FieldError(pointer, "too_many_people", detail)])
-
-
 def _write(answer: dict[str, Any]) -> bytes:
     """JSON, with every digit of the probabilities; what is not a number would be our fault, and is no JSON."""
     return json.dumps(answer, allow_nan=False).encode()
@@ -128,11 +119,18 @@ def _write(answer: dict[str, Any]) -> bytes:
 # Parsing: bytes that are not JSON are one thing, data that is not valid is another.
 
 
-def _parse(schema: _Schema[T], body: bytes) -> T:
+def _parse(schema: _Schema[T], body: bytes, maximum_people: int) -> T:
+    """What the body says. Too many people are refused before each of them is looked at."""
+    document = decode_json(body)
+    for name, value in document.items() if isinstance(document, dict) else ():
+        if isinstance(value, list) and len(value) > maximum_people:
+            detail = f"{len(value):,} people in one request; at most {maximum_people:,} are answered at once"
+            raise InvalidMeasurementsError([FieldError(f"#/{_escaped(name):.200}", "too_many_people", detail)])
     try:
-        return schema.adapter.validate_python(decode_json(body))
+        return schema.adapter.validate_python(document)
     except ValidationError as error:
-        raise InvalidMeasurementsError([_field_error(dict(one), schema) for one in error.errors()]) from None
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        raise InvalidMeasurementsError([_field_error(dict(one), schema) for one in errors]) from None
 
 
 def decode_json(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
@@ -179,8 +177,13 @@ def _field_error(error: dict[str, Any], schema: _Schema[Any]) -> FieldError:
     code, detail = _IN_WORDS.get(error["type"], (error["type"], error["msg"]))
     if code in ("missing", "unknown_field"):
         detail += schema.expected if len(path) == 1 else _A_PAIR
-    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    pointer = "".join("/" + _escaped(str(part)) for part in path)
     return FieldError(f"#{pointer:.200}", code, detail)
+
+
+def _escaped(name: str) -> str:
+    """A name as it stands in a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _field_errors(error: MeasurementsError, pointer: str) -> Iterator[FieldError]:

@@ -11,6 +11,9 @@ versions.py  models, show, verify
 comparing.py diff, reproduce
 elsewhere.py export
 aliases.py   log, promote, rollback
+comparing.py diff, reproduce
+elsewhere.py export
+upkeep.py    delete, prune, doctor
 """
 
 from __future__ import annotations

@@ -88,13 +88,14 @@ def train(
 def _run(asked: Settings, registry: Registry, *, by: str, quiet: bool) -> Outcome:
     """The training job, showing its progress: lines, and on a terminal a bar below them."""
     from rich.console import Console  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
     from model.training import job  # noqa: PLC0415
 
     console = Console(soft_wrap=True, highlight=False, quiet=quiet)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(f"training on {asked.data}", total=job.epochs_of(asked))
+        bar = progress.add_task(f"training on {escape(asked.data)}", total=job.epochs_of(asked))
 
         def on_epoch(epoch: int, loss: float) -> None:
             progress.update(bar, completed=epoch)

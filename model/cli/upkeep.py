@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import click
 
-from model.cli.options import common, open_registry, print_head, resolve, show_result
+from model.cli.options import common, open_registry, resolve, show_result
 
 
 @click.command()
@@ -21,16 +21,18 @@ def delete(registry_path: str, model: str, *, as_json: bool, name: str, reason: 
 
     registry = open_registry(registry_path, model)
     number = resolve(registry, name, registry.head())
-    print_head(registry.delete(number, by=whoami(), reason=reason), registry, as_json=as_json)
+    head = registry.delete(number, by=whoami(), reason=reason)
+    document = {"model": registry.model, "model_version": number, "log_number": head.number}
+    show_result(document, f"Version {number} of {registry} is deleted.", as_json=as_json)
 
 
 @click.command()
 @common
 @click.option(
-    "--grace-hours", type=click.FloatRange(min=0.0), default=24.0, show_default=True, help="Leave younger files alone."
+    "--grace-hours", type=click.IntRange(0, 100_000), default=24, show_default=True, help="Leave younger files alone."
 )
 @click.option("--yes", is_flag=True, help="Do it. Without this, it is only said what would be removed.")
-def prune(registry_path: str, model: str, *, as_json: bool, grace_hours: float, yes: bool) -> None:
+def prune(registry_path: str, model: str, *, as_json: bool, grace_hours: int, yes: bool) -> None:
     """Remove the weights of deleted versions, and what crashes left behind."""
     from model.registry import pruning  # noqa: PLC0415
 

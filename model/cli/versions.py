@@ -7,7 +7,7 @@ import sys
 import click
 
 from model.cli.options import METRICS, common, open_registry, resolve, show_result, table
-from model.errors import NotFoundError
+from model.errors import CorruptionError, NotFoundError
 
 
 @click.command()
@@ -74,6 +74,10 @@ def verify(registry_path: str, model: str, *, as_json: bool, expect_head: str | 
 
     registry = open_registry(registry_path, model)
     found = list(problems(registry, expect_head))
+    try:
+        head = registry.head().sha256
+    except CorruptionError:
+        head = None  # which the problems say
     versions, records = len(registry.numbers()), len(registry.record_numbers())
     if not versions and not records:
         raise NotFoundError(f"{registry} holds nothing to verify: is this the right --registry and --model?")
@@ -86,7 +90,7 @@ def verify(registry_path: str, model: str, *, as_json: bool, expect_head: str | 
             "model": registry.model,
             "versions": versions,
             "log_records": records,
-            "head": registry.head().sha256,
+            "head": head,
             "problems": found,
         },
         "\n".join(found) or whole,

@@ -28,16 +28,18 @@ def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str
     """
     seen_transactions: dict[str, str] = {}
     manifests: dict[int, str] = {}
-    yield from _gaps("version", registry.numbers())
-    yield from _gaps("log record", registry.record_numbers())
-    for number in registry.numbers():
+    # The log first: what a record names was published before it.
+    records, versions = registry.record_numbers(), registry.numbers()
+    yield from _gaps("version", versions)
+    yield from _gaps("log record", records)
+    for number in versions:
         try:
             manifest, manifests[number] = registry.read_manifest(number)
             yield from _repeated(manifest.transaction, f"version {number}", seen_transactions)
         except _UNREADABLE as error:
             yield str(error)
     head, expected_is_there = Head(), expect_head is None
-    for number in registry.record_numbers():
+    for number in records:
         try:
             found = registry.at(number)
         except _UNREADABLE as error:

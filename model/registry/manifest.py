@@ -57,6 +57,16 @@ class Range(Stored):
     covariances: tuple[tuple[Pair, Pair], tuple[Pair, Pair]]
     radius: Annotated[float, Field(ge=0.0)]
 
+    @field_validator("covariances")
+    @classmethod
+    def _are_covariances(
+        cls, covariances: tuple[tuple[Pair, Pair], tuple[Pair, Pair]]
+    ) -> tuple[tuple[Pair, Pair], tuple[Pair, Pair]]:
+        for (a, b), (c, d) in covariances:
+            if not (a > 0.0 and d > 0.0 and a * d - b * c > 0.0):
+                raise ValueError("a covariance is positive definite")
+        return covariances
+
 
 class Histogram(Stored):
     """How many people lie in each bin: one more edge than bins, and no bin of fewer than five people."""

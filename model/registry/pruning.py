@@ -61,11 +61,18 @@ def prune(registry: Registry, grace: timedelta, now: datetime | None = None) -> 
         try:
             content = registry.storage.get(removal.key, MAXIMUM_WEIGHTS_BYTES)
         except OversizedError:
-            content = None
+            content = b""  # no artifact is that large, so no one needs it
+        if content is None:
+            continue  # another has removed it, and will put it back if it must
         registry.storage.delete(removal.key)
-        if content is not None and removal.key in _needed(registry):
-            registry.storage.put_if_absent(removal.key, content)
-        else:
+        needed = True
+        try:
+            needed = removal.key in _needed(registry)
+        finally:
+            # Put back in doubt, too: an orphan does no harm.
+            if needed and content:
+                registry.storage.put_if_absent(removal.key, content)
+        if not needed:
             removed.append(removal)
     return removed
 

@@ -100,6 +100,8 @@ class Registry:
     def after(self, head: Head) -> Head:
         """The end of the log for a reader that knows it up to here: a single look if nothing has happened."""
         while (found := self.read_record(head.number + 1)) is not None:
+            if found.record is not None and found.record.previous_sha256 != head.sha256:
+                raise CorruptionError(f"log record {found.number} of {self.model} is not chained to the one before it")
             head = found
         return head
 
@@ -164,10 +166,11 @@ class Registry:
                 number=number,
                 transaction=transaction,
                 created_at=_now(),
-                created_by=by,
+                created_by=_text(by),
                 files=Files(weights=file),
             )
-            claimed = self._claim(_key("versions", number), encode(manifest))
+            content = _checked(encode(manifest), MAXIMUM_MANIFEST_BYTES, "manifest")
+            claimed = self._claim(_key("versions", number), content)
         # Whoever was paused for longer than prune's grace period before the commit may have lost the artifact.
         self._claim(file.key, weights)
         return self.load(number)
@@ -252,15 +255,15 @@ class Registry:
                 number=head.number + 1,
                 transaction=transaction,
                 at=max(_now(), head.record.at) if head.record else _now(),
-                by=by,
-                reason=reason,
+                by=_text(by),
+                reason=_text(reason),
                 operation=operation,
                 verdict=verdict,
                 manifest_sha256=None if version is None else self.read_manifest(version)[1],
                 previous_sha256=head.sha256,
                 state=state,
             )
-            content = encode(record)
+            content = _checked(encode(record), MAXIMUM_RECORD_BYTES, "log record")
             if self._claim(_key("log", record.number), content):
                 return Head(record, sha256(content).hexdigest())
             head = self.after(head)
@@ -270,7 +273,8 @@ class Registry:
     def _claim(self, key: str, content: bytes) -> bool:
         """Put if absent, and on any doubt read back. True: the key holds our content. False: it holds another's.
 
-        Contents differ by the transaction id in them, so the same bytes are our own: a put whose reply was lost.
+        Contents differ by the transaction id in them (and weights by their key), so the same bytes are our own: a put
+        whose reply was lost.
         """
         doubt: StorageError | None = None
         for _ in range(_CLAIM_ATTEMPTS):
@@ -293,7 +297,9 @@ class Registry:
     def _last(self, prefix: str) -> int:
         """The highest number, 0 where there is none: doubling, then halving, since numbers have no gaps.
 
-        A few dozen looks whatever the size of the registry, where a list would grow with it.
+        A few dozen looks whatever the size of the registry, where a list would grow with it; then a list of what comes
+        after, which is nothing. If numbers are missing after all, no version takes a number below the highest, and a
+        log with a hole in it is refused: its end is not known.
         """
 
         def exists(number: int) -> bool:
@@ -309,11 +315,17 @@ class Registry:
         while too_high - last > 1:
             middle = (last + too_high) // 2
             last, too_high = (middle, too_high) if exists(middle) else (last, middle)
-        return last
+        later = [int(match[1]) for name in self._names(prefix, last) if (match := _NUMBERED.fullmatch(name))]
+        if later and prefix == "log" and not exists(last + 1):
+            missing = f"{self.model}/{_key(prefix, last + 1)}"
+            raise CorruptionError(f"{missing} is missing, and there are later ones: restore it before anything else")
+        return max(later, default=last)
+
+    def _names(self, prefix: str, after: int = 0) -> list[str]:
+        return self.storage.list_after(f"{self.model}/{prefix}", f"{after:010}.json")
 
     def _numbers(self, prefix: str) -> list[int]:
-        names = self.storage.list_after(f"{self.model}/{prefix}")
-        return [int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))]
+        return [int(match[1]) for name in self._names(prefix) if (match := _NUMBERED.fullmatch(name))]
 
     def read_manifest(self, number: int) -> tuple[Manifest, str]:
         """A version's manifest and the sha256 of its file."""
@@ -355,6 +367,18 @@ def whoami() -> str:
 
 def _key(prefix: str, number: int) -> str:
     return f"{prefix}/{number:010}.json"
+
+
+def _checked(content: bytes, maximum_bytes: int, what: str) -> bytes:
+    """What readers would refuse is not written in the first place: a log cannot be taken back."""
+    if len(content) > maximum_bytes:
+        raise RefusedError(f"this {what} would have {len(content):,} bytes, and {maximum_bytes:,} are allowed")
+    return content
+
+
+def _text(given: str) -> str:
+    """What a terminal gives may not be Unicode; what cannot be written is shown as a question mark."""
+    return given.encode("utf-8", "replace").decode()
 
 
 def _now() -> datetime:

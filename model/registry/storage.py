@@ -74,16 +74,18 @@ class LocalStorage:
             try:
                 _write_durably(temporary, content)
                 os.link(temporary, target)
+                created = True
             except FileExistsError:
-                return False
+                created = False
             finally:
                 temporary.unlink(missing_ok=True)
-            # Another process may have made a directory above and not yet put it on the disk, so all are synced.
+            # Whoever finds a key there relies on it, so it is put on the disk in either case. Another process may have
+            # made a directory above and not yet put it on the disk, so all are synced.
             for directory in (target.parent, *target.parent.parents):
                 _sync_directory(directory)
                 if directory == self.root:
                     break
-        return True
+        return created
 
     def get(self, key: str, maximum_bytes: int) -> bytes | None:
         with _explained(f"reading {key} below {self.root}"):

@@ -60,13 +60,19 @@ def _merged(edges: Array, people: Array) -> dict[str, tuple[float, ...]]:
     return {"edges": tuple(merged_edges), "people": tuple(merged_people)}
 
 
+def _deviation(people: People) -> Array:
+    mean = np.average(people.measurements, axis=0, weights=people.counts)
+    deviation: Array = np.sqrt(np.average((people.measurements - mean) ** 2, axis=0, weights=people.counts))
+    return deviation
+
+
 def probes(predictor: Predictor, trained: People) -> list[dict[str, float]]:
     """The centre of each gender and the corners of the cloud of people, with what the network says of them."""
     centres = [
         np.average(trained.measurements[who], axis=0, weights=trained.counts[who])
         for who in (trained.female == MALE, trained.female == FEMALE)
     ]
-    middle, spread = (centres[0] + centres[1]) / 2.0, 2.0 * trained.measurements.std(axis=0)
+    middle, spread = (centres[0] + centres[1]) / 2.0, 2.0 * _deviation(trained)
     corners = [middle + spread * np.array(signs) for signs in ((-1, -1), (-1, 1), (1, -1), (1, 1))]
     points = np.array([*centres, middle, *corners])
     return [

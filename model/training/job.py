@@ -41,6 +41,7 @@ TUTORIAL_SHIFT = (135.0, 66.0)
 
 _SGD_EPOCHS, _TUTORIAL_EPOCHS = 20, 1000
 _SGD_LEARNING_RATE = 0.1
+_MOST_PARAMETERS_AT_ONCE = 2_000
 _RESTARTS, _L2 = 4, 0.1
 
 
@@ -105,6 +106,12 @@ def check(settings: Settings, registry: Registry) -> None:
         raise SettingsError(
             f"--hidden takes up to {stored.MAXIMUM_LAYERS - 1} layers of 1 to {stored.MAXIMUM_NEURONS} neurons, such "
             f"as 2 or 8,4, or none; it is {','.join(map(str, settings.hidden))}"
+        )
+    parameters = Network.count_parameters((2, *settings.hidden, 1))
+    if not settings.uses_sgd and parameters > _MOST_PARAMETERS_AT_ONCE:
+        raise SettingsError(
+            f"--hidden {','.join(map(str, settings.hidden))} has {parameters:,} parameters, and gauss_newton moves "
+            f"{_MOST_PARAMETERS_AT_ONCE:,} at once at most: fewer neurons, or --trainer sgd"
         )
     for name, at_least in (("epochs", 1), ("learning_rate_decay", 0), ("seed", 0)):
         value = getattr(settings, name)

@@ -59,8 +59,11 @@ class Reading:
                 "temp_directory": tempfile.gettempdir(),
             }
         )
-        with path.open("rb") as file:
-            magic = file.read(4)
+        try:
+            with path.open("rb") as file:
+                magic = file.read(4)
+        except OSError as error:
+            raise DataError(f"{name} cannot be read: {error.strerror}") from error
         self.gzipped = magic[:2] == b"\x1f\x8b"
         self.is_parquet = magic == b"PAR1"
         try:

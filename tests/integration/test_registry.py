@@ -283,3 +283,38 @@ def test_state_that_a_later_release_added_is_carried_along(trained: Registry) ->
 
 def test_a_draft_says_nothing_that_only_the_registry_knows() -> None:
     assert not {"number", "transaction", "created_at", "files", "model"} & set(Draft.model_fields)
+
+
+# What would be beyond repair
+
+
+def test_a_record_that_readers_would_refuse_is_not_written(trained: Registry) -> None:
+    with pytest.raises(RefusedError, match="1,048,576 are allowed"):
+        trained.promote(2, by="me", reason="x" * (1 << 20))
+    assert trained.head().champion == 1
+    assert trained.promote(2, by="me", reason="\udcff is no text").record.reason == "? is no text"
+
+
+def test_a_missing_record_is_no_end_of_the_log(trained: Registry) -> None:
+    for _ in range(3):
+        trained.promote(2, by="me")
+        trained.promote(1, by="me")
+    path_of(trained, "log/0000000004.json").unlink()
+    for look in (trained.head, lambda: trained.promote(2, by="me")):
+        with pytest.raises(CorruptionError, match=r"log/0000000004\.json is missing, and there are later ones"):
+            look()
+
+
+def test_a_missing_manifest_is_no_place_for_the_next_version(trained: Registry) -> None:
+    publish(trained, 3)
+    path_of(trained, MANIFEST_2).unlink()
+    assert publish(trained, 4).number == 4
+    assert list(problems(trained)) == ["version 2 is missing, and there are later ones"]
+
+
+def test_a_reader_does_not_follow_a_record_that_is_not_chained_to_its_own(trained: Registry) -> None:
+    head = trained.head()
+    trained.promote(2, by="me")
+    edit(trained, RECORD_2, lambda document: document.update(previous_sha256="0" * 64))
+    with pytest.raises(CorruptionError, match="not chained"):
+        trained.after(head)

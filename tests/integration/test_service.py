@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from model.registry.registry import Registry
 
 STEVE = {"weight_kg": 73, "height_cm": 182}
-SETTINGS = Settings(maximum_body_bytes=10_000, maximum_people=100)
+SETTINGS = Settings(maximum_body_bytes=10_000, maximum_people=1_000)
 
 
 @pytest.fixture
