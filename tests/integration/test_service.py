@@ -159,11 +159,12 @@ def test_our_own_fault_tells_a_caller_nothing_and_the_log_everything(
         raise ZeroDivisionError("a secret")
 
     monkeypatch.setattr(live_models, "champion", fails)
-    response = create_app(SETTINGS, live_models).test_client().post("/predict", json=STEVE)
+    client = create_app(SETTINGS, live_models).test_client()
+    response = client.post("/predict", json=STEVE, headers={"X-Request-Id": "mine"})
     assert problem(response) == (500, "/problems/internal-error")
     assert "secret" not in response.text
     assert "ZeroDivisionError: a secret" in caplog.text
-    assert response.json["request_id"] in caplog.text
+    assert "request mine to /predict failed" in caplog.messages
     assert "73" not in caplog.messages[0]
 
 
