@@ -34,11 +34,8 @@ class Live:
     head: Head = field(default_factory=Head)
     versions: Mapping[int, Version] = field(default_factory=dict)
     """The aliased versions that could be loaded, by number, verified."""
-
-    @property
-    def champion(self) -> Version | None:
-        number = self.head.champion
-        return None if number is None else self.versions.get(number)
+    champion: Version | None = None
+    """The version that answers: the champion, or the one before it for as long as the champion cannot be loaded."""
 
 
 class LiveModels:
@@ -70,21 +67,30 @@ class LiveModels:
 
     def champion(self) -> Version:
         """Raises NotReadyError where none is in memory."""
-        champion = self._live.champion
-        if champion is None:
-            raise NotReadyError(
-                f"no champion of {self.registry.model} is in memory: one must be trained and promoted first"
-            )
-        return champion
+        live = self._live
+        if live.champion is not None:
+            return live.champion
+        if live.head.champion is None:
+            raise NotReadyError(f"{self.registry.model} has no champion: one must be trained and promoted first")
+        raise NotReadyError(
+            f"version {live.head.champion} is champion of {self.registry.model} and cannot be loaded; the owner of the "
+            "service finds the reason in its log"
+        )
 
     def pinned(self, name: str) -> Version:
         """The version that a number or an alias names. NotFoundError, CorruptionError, StorageError."""
         live = self._live
+        if name == CHAMPION:
+            return self.champion()
         number = self.registry.resolve(name, live.head)
         return live.versions.get(number) or self._pinned(number)
 
     def refresh(self) -> None:
-        """Follow the log to its end and load what its aliases name. Raises StatureError, and then nothing changed."""
+        """Follow the log to its end and load what its aliases name.
+
+        What cannot be loaded is logged, and tried again at the next look; a champion that cannot be leaves the version
+        before it serving. Raises StatureError where the log itself cannot be read, and then nothing changed.
+        """
         before = self._live
         head = self.registry.after(before.head) if before.head.number else self.registry.head()
         if head.number == before.head.number and not self._missing(before):
@@ -96,12 +102,12 @@ class LiveModels:
             try:
                 versions[number] = before.versions.get(number) or self.registry.load(number)
             except (CorruptionError, NotFoundError, StorageError) as error:
-                if alias == CHAMPION:
-                    raise
                 failures.append(f"{alias}: {error}")
-        self._live = Live(head, versions)
-        if head.champion != before.head.champion:
-            _logger.info("serving version %s of %s, log record %s", head.champion, self.registry.model, head.number)
+        champion = before.champion if head.champion is not None else None
+        self._live = Live(head, versions, versions.get(head.champion or 0, champion))
+        if self._live.champion is not before.champion and self._live.champion is not None:
+            number = self._live.champion.manifest.number
+            _logger.info("serving version %s of %s, log record %s", number, self.registry.model, head.number)
         self._note_failure("; ".join(failures))
 
     @staticmethod
@@ -124,6 +130,7 @@ class LiveModels:
     def _note_failure(self, failure: str) -> None:
         """Say it once, not at every look."""
         if failure and failure != self._failure:
-            champion = self._live.head.champion
-            _logger.error("keeping %s: %s", f"version {champion}" if champion else "no version", failure)
+            champion = self._live.champion
+            serving = f"version {champion.manifest.number}" if champion else "no version"
+            _logger.error("serving %s: %s", serving, failure)
         self._failure = failure

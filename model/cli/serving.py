@@ -83,9 +83,10 @@ def _check_free(host: str, port: int) -> None:
         with socket.socket(family, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "that is no host"
         raise click.ClickException(
-            f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --host and --port."
+            f"cannot listen on {host}:{port}: {why}. Choose another with --host and --port."
         ) from None
 
 

@@ -50,8 +50,13 @@ class Reading:
         self.female_code = _code(female_code)
         if female_code is not None and self.female_code is None:
             raise SettingsError(f"--female-code {female_code!r} is not a number; it is for files that code genders so")
-        if not path.is_file():
-            raise DataError(f"{name}: there is no such file at {path}; --data takes a file, 'tutorial' or 'nhanes'")
+        try:
+            if not path.is_file():
+                raise DataError(f"{name}: there is no such file at {path}; --data takes a file, 'tutorial' or 'nhanes'")
+            with path.open("rb") as file:
+                magic = file.read(4)
+        except OSError as error:
+            raise DataError(f"{name:.80} cannot be read: {error.strerror}") from error
         self.database = duckdb.connect(
             config={
                 "autoinstall_known_extensions": False,
@@ -59,11 +64,6 @@ class Reading:
                 "temp_directory": tempfile.gettempdir(),
             }
         )
-        try:
-            with path.open("rb") as file:
-                magic = file.read(4)
-        except OSError as error:
-            raise DataError(f"{name} cannot be read: {error.strerror}") from error
         self.gzipped = magic[:2] == b"\x1f\x8b"
         self.is_parquet = magic == b"PAR1"
         try:

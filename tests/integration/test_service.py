@@ -242,7 +242,7 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving_and_says_so
         live_models._try_to_refresh()
     assert client.post("/predict", json=STEVE).json["model_version"] == 1
     assert client.get("/readyz").status_code == 200
-    assert len([message for message in caplog.messages if "keeping version 1" in message]) == 1
+    assert len([message for message in caplog.messages if "serving version 1: champion: " in message]) == 1
 
     artifact.write_bytes(good)
     live_models._try_to_refresh()
@@ -261,6 +261,20 @@ def test_a_damaged_alias_beside_the_champion_does_not_hold_the_champion_up(
     response = client.post("/versions/previous/predict", json=STEVE)
     assert problem(response) == (503, "/problems/not-ready")
     assert "sha256" not in response.text
+
+
+def test_a_service_that_starts_with_a_damaged_champion_says_what_is_so(trained: Registry) -> None:
+    damaged = trained.storage.root / "gender" / trained.manifest(1).files.weights.key
+    damaged.write_bytes(b"x" * damaged.stat().st_size)
+    live_models = LiveModels(trained, 3600.0)
+    live_models.refresh()
+    client = create_app(SETTINGS, live_models).test_client()
+    for path in ("/predict", "/versions/champion/predict"):
+        response = client.post(path, json=STEVE)
+        assert problem(response) == (503, "/problems/not-ready")
+        assert "version 1 is champion of gender and cannot be loaded" in response.json["detail"]
+    assert client.get("/aliases").json["aliases"] == {"champion": 1}
+    assert client.post("/versions/2/predict", json=STEVE).status_code == 200
 
 
 def test_a_registry_that_vanishes_leaves_the_champion_serving(
