@@ -1,4 +1,4 @@
-"""The documents as programs: the console blocks of a Markdown file, run top to bottom and compared with what they show.
+"""The documents as programs: the blocks of a Markdown file, run top to bottom and compared with what they show.
 
     ```console
     $ a command, its \\ and here-document
@@ -8,8 +8,18 @@
 
 The commands of a document share one bash, so that what one exports or writes, the next one finds. What serves is run
 in the background, awaited, and ended with the document. Documents say port 8000; the tests use free ones.
+
+    ```pycon
+    >>> what is entered into Python
+    ... continued
+    what it answers, with … as above
+    ```
+
+The Python of a document is one session of its own, which the standard library's doctest runs.
 """
 
+import doctest
+import io
 import os
 import re
 import selectors
@@ -19,7 +29,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +46,14 @@ _COMMAND_SECONDS = 60.0
 _FOLLOWING_SECONDS = 10.0
 """How long a running service may take until it answers as shown: it follows the registry, a look a second."""
 _STOPPING_SECONDS = 40.0
+
+
+def shows(shown: Sequence[str], output: str) -> bool:
+    """Whether these lines of a document show this output."""
+    lines = (
+        r"(?:[^\n]*\n)*?" if line == "…" else r"[^\n]*".join(map(re.escape, line.split("…"))) + r"\n" for line in shown
+    )
+    return re.fullmatch("".join(lines), "".join(f"{line}\n" for line in output.splitlines())) is not None
 
 
 @dataclass(frozen=True)
@@ -58,15 +76,7 @@ class Step:
 
     def is_shown(self, output: str) -> bool:
         """Whether the document shows this output."""
-        return self._pattern.fullmatch("".join(f"{line}\n" for line in output.splitlines())) is not None
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        lines = (
-            r"(?:[^\n]*\n)*?" if line == "…" else r"[^\n]*".join(map(re.escape, line.split("…"))) + r"\n"
-            for line in self.shown
-        )
-        return re.compile("".join(lines))
+        return shows(self.shown, output)
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,30 @@ def blocks_of(name: str, text: str) -> Iterator[Block]:
             opened = Block(opened.place, opened.language, (*opened.lines, line))
     if opened is not None:
         raise ValueError(f"{opened.place}: this block is never closed")
+
+
+class _OutputChecker(doctest.OutputChecker):
+    """Compares what Python answers as the output of commands is compared."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return shows(want.splitlines(), got)
+
+
+def python_session(name: str, text: str) -> doctest.DocTest:
+    """All Python of a document, at the lines where it stands there."""
+    lines = [""] * len(text.splitlines())
+    for block in blocks_of(name, text):
+        if block.language == "pycon":
+            start = int(block.place.rpartition(":")[2])
+            lines[start : start + len(block.lines)] = block.lines
+    return doctest.DocTestParser().get_doctest("\n".join(lines), {}, name, name, 0)
+
+
+def run_python(session: doctest.DocTest) -> None:
+    """Run it and compare. AssertionError at the first answer that is not as shown."""
+    said = io.StringIO()
+    runner = doctest.DocTestRunner(_OutputChecker(), verbose=False, optionflags=doctest.FAIL_FAST)
+    assert runner.run(session, out=said.write).failed == 0, said.getvalue()
 
 
 def clean_environment() -> dict[str, str]:

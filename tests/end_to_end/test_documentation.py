@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 from end_to_end.container_engine import ROOT, NoEngineError, container_engine
-from end_to_end.documentation import Block, Shell, Step, blocks, blocks_of, clean_environment, documents, run_all, shell
+from end_to_end.documentation import (
+    Block,
+    Shell,
+    Step,
+    blocks,
+    blocks_of,
+    clean_environment,
+    documents,
+    python_session,
+    run_all,
+    run_python,
+    shell,
+)
 
 SHOWN_ONLY = {"json", "text"}
 """Languages of blocks that are no commands: a drawing, a body."""
@@ -17,7 +29,9 @@ INSTALLING_SECONDS = 900.0
 
 
 def runner_of(block: Block) -> str:
-    """Which test runs a console block."""
+    """Which test runs a block."""
+    if block.language == "pycon":
+        return "python"
     if block.language != "console":
         return "nobody"
     programs = {step.command.partition(" ")[0] for step in block.steps}
@@ -34,15 +48,16 @@ def steps_for(document: str, runner: str) -> list[Step]:
 
 
 def documents_for(runner: str) -> list[str]:
-    return [document for document in documents() if steps_for(document, runner)]
+    return [document for document in documents() if any(runner_of(block) == runner for block in blocks(document))]
 
 
 def test_every_block_of_every_document_is_run_by_one_test_or_is_no_command() -> None:
     for document in documents():
         for block in blocks(document):
-            assert block.language in {"console", *SHOWN_ONLY}, f"{block.place}: {block.language!r} would not be run"
-            assert runner_of(block) in {"shell", "make", "containers"} or block.language in SHOWN_ONLY
+            assert block.language in {"console", "pycon", *SHOWN_ONLY}, f"{block.place}: {block.language!r} is not run"
+            assert runner_of(block) in {"shell", "make", "containers", "python"} or block.language in SHOWN_ONLY
             assert block.language != "console" or block.steps, f"{block.place}: no command in it"
+            assert block.language != "pycon" or block.lines[0].startswith(">>> "), f"{block.place}: begins with no >>>"
 
 
 def test_no_document_is_left_out() -> None:
@@ -88,6 +103,11 @@ def test_the_commands_of_a_document_print_what_it_shows(document: str, tmp_path:
 
     with shell(folder, environment, tmp_path / "scratch") as opened:
         run_all(opened, steps)
+
+
+@pytest.mark.parametrize("document", documents_for("python"))
+def test_the_python_of_a_document_answers_what_it_shows(document: str) -> None:
+    run_python(python_session(document, ROOT.joinpath(document).read_text(encoding="utf-8")))
 
 
 def pythons() -> list[str]:
@@ -166,3 +186,13 @@ def test_a_command_goes_on_in_lines_that_begin_with_a_greater_than_sign() -> Non
     (block,) = blocks_of("page.md", "```console\n$ cat <<END\n> one\n>\n> END\none\n\n> two\n```\n")
 
     assert block.steps == (Step("page.md:2", "cat <<END\none\n\nEND", ("one", "", "> two")),)
+
+
+def test_python_in_a_document_is_one_session_and_what_it_answers_is_compared() -> None:
+    page = "```pycon\n>>> x = 1 / 3\n```\n\nWords.\n\n```pycon\n>>> x\n{}\n>>> int('a')\nTraceback (most recent call last):\n…\n{}\n```\n"
+
+    run_python(python_session("page.md", page.format("0.33…", "ValueError: invalid … 'a'")))
+    with pytest.raises(AssertionError, match=r'"page.md", line 8'):
+        run_python(python_session("page.md", page.format("0.34…", "ValueError: …")))
+    with pytest.raises(AssertionError, match=r'"page.md", line 10'):
+        run_python(python_session("page.md", page.format("0.33…", "TypeError: …")))
