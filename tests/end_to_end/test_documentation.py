@@ -189,7 +189,10 @@ def test_a_command_goes_on_in_lines_that_begin_with_a_greater_than_sign() -> Non
 
 
 def test_python_in_a_document_is_one_session_and_what_it_answers_is_compared() -> None:
-    page = "```pycon\n>>> x = 1 / 3\n```\n\nWords.\n\n```pycon\n>>> x\n{}\n>>> int('a')\nTraceback (most recent call last):\n…\n{}\n```\n"
+    page = (
+        "```pycon\n>>> x = 1 / 3\n```\n\nWords.\n\n```pycon\n>>> x\n{}\n"
+        ">>> int('a')\nTraceback (most recent call last):\n…\n{}\n```\n"
+    )
 
     run_python(python_session("page.md", page.format("0.33…", "ValueError: invalid … 'a'")))
     with pytest.raises(AssertionError, match=r'"page.md", line 8'):
