@@ -87,17 +87,10 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
     @app.get("/versions")
     def versions() -> Response:
         before, limit = _whole_number("before", default=10**10), _limit()
-        head = live_models.live.head
-        numbers = [number for number in registry.numbers() if number < before and not head.is_deleted(number)]
-        listed = numbers[::-1][:limit]
-        following = f"/versions?before={listed[-1]}&limit={limit}" if len(numbers) > limit else None
-        return _json(
-            {
-                "model": registry.model,
-                "versions": [registry.summary(number, head) for number in listed],
-                "next": following,
-            }
-        )
+        found = registry.newest(limit + 1, live_models.live.head, before)
+        listed = found[:limit]
+        following = f"/versions?before={listed[-1]['model_version']}&limit={limit}" if len(found) > limit else None
+        return _json({"model": registry.model, "versions": listed, "next": following})
 
     @app.get("/versions/<name>")
     def version(name: str) -> Response:

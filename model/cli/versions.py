@@ -12,11 +12,12 @@ from model.errors import CorruptionError, NotFoundError
 
 @click.command()
 @common
-def models(registry_path: str, model: str, *, as_json: bool) -> None:
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+def models(registry_path: str, model: str, *, as_json: bool, limit: int) -> None:
     """List the versions, the newest first."""
     registry = open_registry(registry_path, model)
-    head = registry.head()
-    found = [registry.summary(number, head) for number in reversed(registry.numbers()) if not head.is_deleted(number)]
+    found = registry.newest(limit + 1, registry.head())
+    found, older = found[:limit], found[limit:]
     rows = [
         (
             str(version["model_version"]),
@@ -28,10 +29,18 @@ def models(registry_path: str, model: str, *, as_json: bool) -> None:
             *(f"{version['metrics'][metric]:.4f}" for metric in METRICS[:3]),
         )
         for version in found
+        if "problem" not in version
     ]
+    unreadable = [version for version in found if "problem" in version]
     titles = ("version", "aliases", "created (UTC)", "data", "trainer", "layers", *METRICS[:3])
-    said = table(titles, rows) if rows else f"No version of {registry} yet: `stature train` makes the first."
-    show_result(found, said, as_json=as_json)
+    said = [
+        table(titles, rows)
+        if rows or unreadable
+        else f"No version of {registry} yet: `stature train` makes the first.",
+        *(f"version {version['model_version']} cannot be read: {version['problem']}" for version in unreadable),
+        *(["There are older ones: see them with --limit."] if older else []),
+    ]
+    show_result(found, "\n".join(said), as_json=as_json)
 
 
 @click.command()

@@ -6,6 +6,7 @@ every file is what its manifest says, and that the log's states follow from its 
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from model.errors import CorruptionError, NotFoundError, StorageError
@@ -28,6 +29,7 @@ def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str
     """
     seen_transactions: dict[str, str] = {}
     manifests: dict[int, str] = {}
+    readable: list[int] = []
     # The log first: what a record names was published before it.
     records, versions = registry.record_numbers(), registry.numbers()
     yield from _gaps("version", versions)
@@ -35,9 +37,12 @@ def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str
     for number in versions:
         try:
             manifest, manifests[number] = registry.read_manifest(number)
+            readable.append(number)
             yield from _repeated(manifest.transaction, f"version {number}", seen_transactions)
         except _UNREADABLE as error:
             yield str(error)
+            with contextlib.suppress(*_UNREADABLE):  # what the log says of the file can be so all the same
+                manifests[number] = registry.manifest_sha256(number)
     head, expected_is_there = Head(), expect_head is None
     for number in records:
         try:
@@ -50,7 +55,7 @@ def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str
         expected_is_there = expected_is_there or found.sha256 == expect_head
     if not expected_is_there:
         yield f"the log holds no record with the sha256 {expect_head}: it was cut off, or rewritten"
-    for number in manifests:
+    for number in readable:
         try:
             if not head.is_deleted(number):
                 registry.load(number)

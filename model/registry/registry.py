@@ -11,6 +11,7 @@ their own, they succeeded; if another's, they look at the new state of things an
 from __future__ import annotations
 
 import getpass
+import itertools
 import os
 import platform
 import re
@@ -132,12 +133,20 @@ class Registry:
             raise NotFoundError(f"version {number} of model {self.model} was deleted")
         return number
 
-    def summary(self, number: int, head: Head) -> dict[str, Any]:
-        """A version in a few figures, as lists of versions show it."""
-        manifest = self.manifest(number)
-        return {
-            "model_version": number,
-            "aliases": head.aliases_of(number),
+    def newest(self, limit: int, head: Head, before: int | None = None) -> list[dict[str, Any]]:
+        """Summaries of the versions below a number that are not deleted, the newest first, at most `limit`."""
+        last = self._last("versions") if before is None else min(before - 1, self._last("versions"))
+        numbers = (number for number in range(last, 0, -1) if not head.is_deleted(number))
+        return [self._summary(number, head) for number in itertools.islice(numbers, limit)]
+
+    def _summary(self, number: int, head: Head) -> dict[str, Any]:
+        """A version in a few figures; of one whose manifest cannot be read, why: the others are listed all the same."""
+        known = {"model_version": number, "aliases": head.aliases_of(number)}
+        try:
+            manifest = self.manifest(number)
+        except (CorruptionError, NotFoundError) as error:
+            return known | {"problem": str(error)}
+        return known | {
             "created_at": manifest.created_at.isoformat(),
             "created_by": manifest.created_by,
             "data": manifest.data.source,
@@ -259,7 +268,7 @@ class Registry:
                 reason=_text(reason),
                 operation=operation,
                 verdict=verdict,
-                manifest_sha256=None if version is None else self.read_manifest(version)[1],
+                manifest_sha256=None if version is None else self.manifest_sha256(version),
                 previous_sha256=head.sha256,
                 state=state,
             )
@@ -329,16 +338,23 @@ class Registry:
 
     def read_manifest(self, number: int) -> tuple[Manifest, str]:
         """A version's manifest and the sha256 of its file."""
-        name = f"{self.model}/{_key('versions', number)}"
-        content = self._get(name, MAXIMUM_MANIFEST_BYTES)
-        if content is None:
-            newest = self._last("versions")
-            known = f"the newest is {newest}" if newest else "there is none yet"
-            raise NotFoundError(f"model {self.model} has no version {number}; {known}")
+        name, content = f"{self.model}/{_key('versions', number)}", self._manifest_bytes(number)
         manifest = decode(Manifest, content, name)
         if (manifest.model, manifest.number) != (self.model, number):
             raise CorruptionError(f"{name} says that it is version {manifest.number} of {manifest.model}")
         return manifest, sha256(content).hexdigest()
+
+    def manifest_sha256(self, number: int) -> str:
+        """Of the file as it is, whatever it holds: a version whose manifest cannot be read can still be deleted."""
+        return sha256(self._manifest_bytes(number)).hexdigest()
+
+    def _manifest_bytes(self, number: int) -> bytes:
+        content = self._get(f"{self.model}/{_key('versions', number)}", MAXIMUM_MANIFEST_BYTES)
+        if content is None:
+            newest = self._last("versions")
+            known = f"the newest is {newest}" if newest else "there is none yet"
+            raise NotFoundError(f"model {self.model} has no version {number}; {known}")
+        return content
 
     def read_record(self, number: int) -> Head | None:
         """The log as it was when this record was its last, None where there is no such record yet."""

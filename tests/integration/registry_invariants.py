@@ -9,7 +9,7 @@
 7   `expect` held                                                   audit
 8   promote sets `previous`, rollback swaps                         replayed here, in other words than the product's
 9   a reader never goes back, and its champion loads                readers
-10  a crash leaves orphan artifacts and temporary files alone       what keys there are
+10  a crash leaves orphan artifacts and temporary files alone       what keys there are, before and after pruning them
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from model.errors import StatureError
+from model.registry import pruning
 from model.registry.audit import problems
 from model.registry.version import MAXIMUM_WEIGHTS_BYTES
 
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
     from model.registry.registry import Registry
 
-_KEY = re.compile(r"(versions/[0-9]{10}\.json|log/[0-9]{10}\.json|artifacts/[0-9a-f]{32}\.npz)")
+_KEY = re.compile(
+    r"(versions/[0-9]{10}\.json|log/[0-9]{10}\.json|artifacts/[0-9a-f]{32}\.npz|aside/[0-9a-f]{32}-[0-9a-f]{32}\.npz)"
+)
 _LOOKS = 3
 
 
@@ -41,6 +45,7 @@ class Said:
     acknowledged: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     readers: list[dict[str, Any]] = field(default_factory=list)
+    pruned: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path) -> Said:
@@ -52,6 +57,8 @@ class Said:
                 document = json.loads(line)
                 if "failure" in document:
                     said.failures.append(document["failure"])
+                elif "pruned" in document:
+                    said.pruned += document["pruned"]
                 else:
                     (said.readers if "seen" in document else said.acknowledged).append(document)
         return said
@@ -61,7 +68,7 @@ def snapshot(registry: Registry) -> dict[str, str]:
     """The sha256 of every file of the model."""
     return {
         f"{prefix}/{name}": _sha256(registry, f"{prefix}/{name}")
-        for prefix in ("artifacts", "versions", "log")
+        for prefix in ("artifacts", "versions", "log", "aside")
         for name in registry.storage.list_after(f"{registry.model}/{prefix}")
     }
 
@@ -89,6 +96,8 @@ def violations(registry: Registry, before: Mapping[str, str], said: Said) -> Ite
 
 def _changed(when: str, earlier: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     for key, digest in earlier.items():
+        if key.startswith(("artifacts/", "aside/")) and key not in after:
+            continue  # pruned; the audit says whether it may be
         if after.get(key) != digest:
             yield f"{key} is {'gone' if key not in after else 'not what it was'} {when}"
 
@@ -112,6 +121,18 @@ def _lost(registry: Registry, acknowledged: list[dict[str, Any]]) -> Iterator[st
             continue
         if not there:
             yield f"what {by} {kind} as number {number} is not there"
+
+
+def unpruned(registry: Registry) -> Iterator[str]:
+    """What is wrong once the last writer is dead and all that crashes left has been pruned, younger files too."""
+    pruning.prune(registry, timedelta(seconds=-1))
+    head = registry.head()
+    manifests = {number: registry.manifest(number) for number in registry.numbers() if not head.is_deleted(number)}
+    needed = {manifest.files.weights.key for manifest in manifests.values()}
+    found = {key for key in snapshot(registry) if key.startswith(("artifacts/", "aside/"))}
+    yield from (f"{key} is needed and was pruned" for key in needed - found)
+    yield from (f"{key} is not needed and was left" for key in found - needed)
+    yield from (f"{name} was left in .temporary" for name in registry.storage.list_after(".temporary"))
 
 
 def _replayed(registry: Registry) -> Iterator[str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -20,6 +21,7 @@ import traceback
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +30,9 @@ import obstore  # noqa: F401 - imported here once, not by every writer
 from integration import broken_protocols
 from integration.registry_worker import another
 
-from model.errors import CorruptionError, ExpectationError, RefusedError, StorageError
-from model.registry import object_storage  # noqa: F401 - as above
-from model.registry.log import Head
+from model.errors import CorruptionError, ExpectationError, NotFoundError, RefusedError, StorageError
+from model.registry import object_storage, pruning  # noqa: F401 - as above
+from model.registry.log import Expect, Head
 from model.registry.registry import MAXIMUM_RECORD_BYTES, Registry
 from model.registry.storage import Storage, open_storage
 
@@ -46,8 +48,11 @@ LOCAL_STEPS = (
     "before a directory's fsync",
     "after a directory's fsync",
 )
+PRUNING_STEPS = ("before a copy is put aside", "after a copy is put aside", "before a removal", "after a removal")
 _WRITERS, _READERS = 4, 2
 _KINDS = {"artifacts": "artifact", "versions": "manifest", "log": "record"}
+_GRACE, _NEWEST_KEPT = timedelta(seconds=0.2), 10
+"""So short that publishers meet prunings: a publication takes some milliseconds, and more where it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Storm:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        return PUT_STEPS if "://" in self.location else PUT_STEPS + LOCAL_STEPS
+        return PUT_STEPS + PRUNING_STEPS + (() if "://" in self.location else LOCAL_STEPS)
 
     def registry(self, wrap: Callable[[Storage], Storage] = lambda storage: storage) -> Registry:
         storage_class, registry_class = broken_protocols.ALL.get(self.protocol, (None, Registry))
@@ -133,38 +138,63 @@ class FatedStorage:
 
     def __init__(self, storage: Storage, fate: Fate) -> None:
         self.storage, self.fate = storage, fate
-        self.get, self.list_after, self.delete = storage.get, storage.list_after, storage.delete
+        self.get, self.list_after = storage.get, storage.list_after
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
-        kind = _KINDS[key.split("/")[1]]
-        self.fate.reached(f"before {kind} put")
+        kind = _KINDS.get(key.split("/")[1])
+        step = f"{kind} put" if kind else "a copy is put aside"
+        self.fate.reached(f"before {step}")
         done = self.storage.put_if_absent(key, content)
-        self.fate.reached(f"after {kind} put")
+        self.fate.reached(f"after {step}")
         return done
+
+    def delete(self, key: str) -> None:
+        self.fate.reached("before a removal")
+        self.storage.delete(key)
+        self.fate.reached("after a removal")
 
 
 def write(storm: Storm, name: str, fate: Fate, acknowledge: Callable[..., None]) -> None:
-    """Publish, promote and roll back for as long as life lasts. A storage that fails is tried again."""
+    """Publish, promote, roll back, delete and prune for as long as life lasts. A storage that fails is tried again."""
     if "://" not in storm.location:
         fate.haunt_the_disk()
     registry = storm.registry(fate.wrap)
     chance = random.Random(name)
     draft = None
     while True:
-        with suppress(StorageError, ExpectationError, RefusedError):
+        with suppress(StorageError, ExpectationError, RefusedError, NotFoundError):
             draft = draft or registry.manifest(1)
             manifest = registry.publish(*another(draft, *name.encode(), chance.randrange(1 << 30)), by=name).manifest
             acknowledge(kind="published", number=manifest.number, transaction=manifest.transaction, by=name)
             champion = registry.head().champion
             expect = chance.choice([None, champion or "none"])
             if chance.random() < 0.3:
-                head = registry.rollback(by=name, expect=expect)
+                head = _roll_back(registry, name, expect)
             else:
                 head = registry.promote(manifest.number, by=name, expect=expect)
             assert head.record is not None
             acknowledge(
                 kind="moved", number=head.number, transaction=head.record.transaction, sha256=head.sha256, by=name
             )
+            if chance.random() < 0.5 and manifest.number > _NEWEST_KEPT:
+                head = registry.delete(chance.randint(1, manifest.number - _NEWEST_KEPT), by=name)
+                acknowledge(kind="deleted", number=head.number, sha256=head.sha256, by=name)
+            if chance.random() < 0.5:
+                acknowledge(pruned=[removal.key for removal in pruning.prune(registry, _GRACE)])
+
+
+def _roll_back(registry: Registry, name: str, expect: Expect) -> Head:
+    """Whoever is slow finds that the previous champion was replaced, deleted and pruned: as good as an expectation."""
+    try:
+        return registry.rollback(by=name, expect=expect)
+    except CorruptionError as error:
+        raise _unless_deleted(registry, error) from error
+
+
+def _unless_deleted(registry: Registry, error: CorruptionError) -> Exception:
+    """NotFoundError in place of the error where the version it speaks of has been deleted by now."""
+    found = re.match(r"version ([0-9]+) ", str(error))
+    return NotFoundError(str(error)) if found and registry.head().is_deleted(int(found[1])) else error
 
 
 class Reader:
@@ -180,7 +210,10 @@ class Reader:
         if later.number < self.head.number:
             self.say(failure=f"the log went back from {self.head.number} to {later.number}")
         if later.champion is not None:
-            version = self.registry.load(later.champion)
+            try:
+                version = self.registry.load(later.champion)
+            except CorruptionError as error:
+                raise _unless_deleted(self.registry, error) from error
             if later != self.head:
                 self.see(f"versions/{later.champion:010}.json")
                 self.see(version.manifest.files.weights.key)
@@ -191,6 +224,9 @@ class Reader:
 
     def see(self, key: str) -> None:
         content = self.registry.storage.get(f"gender/{key}", MAXIMUM_RECORD_BYTES)
+        if content is None and key.startswith("artifacts/"):
+            self.seen.pop(key, None)  # pruned; the audit says whether it may be
+            return
         found = sha256(content or b"").hexdigest()
         if self.seen.setdefault(key, found) != found:
             self.say(failure=f"the bytes of {key} changed while it was read again")
@@ -204,8 +240,8 @@ def read(storm: Storm, name: str, say: Callable[..., None]) -> None:
     while not stopping or reader.looks == 0:
         try:
             reader.look()
-        except StorageError:
-            continue  # a faulty store: the service tries again too
+        except (StorageError, NotFoundError):
+            continue  # a faulty store, or a champion of long ago: the service tries again too
         except CorruptionError as error:
             if not isinstance(error.__cause__, StorageError):
                 say(failure=f"a reader could not load the champion: {error}")

@@ -19,7 +19,7 @@ def test_the_registry_benchmark_measures_both_storages(tmp_path: Path) -> None:
         check=True,
         timeout=300,
     )
-    rows = re.findall(r"^\| (disk|S3) \| ([35]) ((?:\| [0-9.]+ ){5})\|$", done.stdout, re.MULTILINE)
+    rows = re.findall(r"^\| (disk|S3) \| ([35]) ((?:\| [0-9.]+ ){6})\|$", done.stdout, re.MULTILINE)
     assert [(storage, versions) for storage, versions, _ in rows] == [
         ("disk", "3"),
         ("disk", "5"),

@@ -7,18 +7,20 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from integration import broken_protocols
-from integration.registry_invariants import Said, snapshot, violations
+from integration.registry_invariants import Said, snapshot, unpruned, violations
 from integration.registry_storm import Outcome, Storm
 from integration.registry_worker import another
 from stores.faulty_proxy import faulty_proxy
 from stores.fixtures import fresh, use
 from stores.store import without_coverage
 
+from model.registry import pruning
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage, open_storage
 
@@ -72,11 +74,15 @@ def weather(
         storm = Storm(location, str(folder / f"storm-{number}"), min(100, kills - start), seed=number, **options)
         outcome = blow(storm)
         assert outcome.failures == []
+        # The next pruning puts back what one that was killed had put aside.
+        pruning.prune(registry, timedelta(hours=1))
         said = Said.read(Path(storm.folder))
         assert list(violations(registry, before, said)) == []
+        assert list(unpruned(registry)) == []
+        assert list(violations(registry, {}, said)) == []
         assert len(said.readers) == 2
         assert sum(outcome.kills.values()) >= storm.kills
-        tally(label, kills=outcome.kills, acknowledged=len(said.acknowledged))
+        tally(label, kills=outcome.kills, acknowledged=len(said.acknowledged), pruned=len(said.pruned))
         # Nothing that a crash leaves behind is in the way of whoever comes after it.
         manifest = registry.publish(*another(registry.manifest(1), number), by="a test").manifest
         assert registry.promote(manifest.number, by="a test").champion == manifest.number
@@ -92,6 +98,7 @@ def test_writers_killed_again_and_again_break_no_promise_on_a_local_disk(
     weather(trained, location, tmp_path, kills, tally, label="local")
     steps = {step for step, count in tally.kills["local"].items() if count > 0}
     assert steps >= {*Storm(location, "", 0, 0).steps, "at a random moment"}
+    assert tally.pruned["local"] > 0
 
 
 @pytest.mark.parametrize(
@@ -157,3 +164,10 @@ def test_the_check_itself_sees_acknowledgements_that_nothing_stands_behind(train
     assert len(list(violations(trained, {"versions/0000000001.json": "0" * 64}, Said()))) == 1
     seen = {"seen": {"log/0000000009.json": "0" * 64}, "looks": 9}
     assert list(violations(trained, {}, Said(readers=[seen]))) == ["log/0000000009.json is gone when a reader looked"]
+
+
+def test_the_check_itself_sees_what_was_pruned_and_should_not_have_been(trained: Registry) -> None:
+    assert list(unpruned(trained)) == []
+    key = trained.manifest(2).files.weights.key
+    trained.storage.delete(f"gender/{key}")
+    assert list(unpruned(trained)) == [f"{key} is needed and was pruned"]

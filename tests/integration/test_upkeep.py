@@ -33,6 +33,10 @@ def artifact(registry: Registry, number: int) -> Path:
     return registry.storage.root / "gender" / registry.manifest(number).files.weights.key
 
 
+def manifest_of(registry: Registry, number: int) -> Path:
+    return registry.storage.root / "gender" / "versions" / f"{number:010}.json"
+
+
 # Names
 
 
@@ -105,8 +109,8 @@ def test_pruning_removes_what_crashes_left_once_it_is_old_enough(trained: Regist
 
 def test_what_a_manifest_refers_to_after_all_is_put_back(trained: Registry) -> None:
     """A publisher that was paused for longer than the grace period commits while its artifact is being removed."""
-    manifest_path = trained.storage.root / "gender" / "versions" / "0000000002.json"
-    manifest, weights = manifest_path.read_bytes(), artifact(trained, 2)
+    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
+    manifest = manifest_path.read_bytes()
     manifest_path.unlink()
 
     class CommittedMeanwhile(LocalStorage):
@@ -120,11 +124,61 @@ def test_what_a_manifest_refers_to_after_all_is_put_back(trained: Registry) -> N
     assert trained.load(2)
 
 
-def test_nothing_is_pruned_where_a_manifest_cannot_be_read(trained: Registry) -> None:
-    (trained.storage.root / "gender" / "versions" / "0000000002.json").write_text("{}")
+def test_what_a_pruning_that_was_killed_had_put_aside_is_put_back_by_the_next_one(trained: Registry) -> None:
+    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
+    manifest = manifest_path.read_bytes()
+    manifest_path.unlink()
+
+    class Killed(LocalStorage):
+        def delete(self, key: str) -> None:
+            super().delete(key)
+            manifest_path.write_bytes(manifest)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pruning.prune(Registry(Killed(trained.storage.root), "gender"), DAY, TOMORROW)
+    assert not weights.exists()
+    assert pruning.prune(trained, DAY) == []
+    assert trained.load(2)
+    assert trained.storage.list_after("gender/aside") != []
+    assert pruning.prune(trained, DAY, TOMORROW) == []
+    assert trained.storage.list_after("gender/aside") == []
+    assert list(problems(trained)) == []
+
+
+def test_nothing_is_pruned_where_a_manifest_cannot_be_read_until_its_version_is_deleted(trained: Registry) -> None:
+    weights = artifact(trained, 2)
+    manifest_of(trained, 2).write_text("{}")
     with pytest.raises(CorruptionError):
         pruning.prune(trained, DAY, TOMORROW)
     assert artifact(trained, 1).exists()
+    trained.delete(2, by="me")
+    assert [removal.reason for removal in pruning.prune(trained, DAY, TOMORROW)] == ["no version refers to it"]
+    assert not weights.exists()
+    assert artifact(trained, 1).exists()
+
+
+def test_a_version_whose_manifest_cannot_be_read_is_listed_as_such_beside_the_others(trained: Registry) -> None:
+    manifest_of(trained, 2).write_text("{}")
+    code, said = stature(trained, "models")
+    assert code == 0
+    assert "version 2 cannot be read: gender/versions/0000000002.json is not a manifest" in said
+    assert "1        champion" in said
+    newest, older = json.loads(stature(trained, "models", "--json")[1])
+    assert (newest["model_version"], newest["aliases"]) == (2, [])
+    assert "is not a manifest" in newest["problem"]
+    assert older["model_version"] == 1
+    assert [problem.partition(":")[0] for problem in problems(trained)] == [
+        "gender/versions/0000000002.json is not a manifest"
+    ]
+
+
+def test_a_long_list_of_versions_ends_with_how_to_see_the_older_ones(trained: Registry) -> None:
+    said = stature(trained, "models", "--limit", "1")[1].splitlines()
+    assert said[1].startswith("2 ")
+    assert said[2:] == ["There are older ones: see them with --limit."]
+    trained.delete(2, by="me")
+    assert [version["model_version"] for version in json.loads(stature(trained, "models", "--json")[1])] == [1]
 
 
 def test_prune_only_says_what_it_would_do_until_it_is_told_to(trained: Registry) -> None:

@@ -101,6 +101,7 @@ class Tally:
         self.kills: dict[str, Counter[str]] = defaultdict(Counter)
         self.faults: dict[str, Counter[str]] = defaultdict(Counter)
         self.acknowledged: Counter[str] = Counter()
+        self.pruned: Counter[str] = Counter()
 
     def __call__(
         self,
@@ -108,10 +109,12 @@ class Tally:
         kills: Mapping[str, int] | None = None,
         faults: Mapping[str, int] | None = None,
         acknowledged: int = 0,
+        pruned: int = 0,
     ) -> None:
         self.kills[label].update(kills or {})
         self.faults[label].update(faults or {})
         self.acknowledged[label] += acknowledged
+        self.pruned[label] += pruned
 
 
 _TALLY = pytest.StashKey[Tally]()
@@ -132,6 +135,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         faults = ", ".join(f"{count} {name.lower()}" for name, count in sorted(tally.faults[label].items()))
         terminalreporter.write_line(
             f"{label}: {kills.total()} kills at {len(kills) - 1} steps and at random moments, "
-            f"{tally.acknowledged[label]} operations acknowledged and kept{faults and '; faults: ' + faults}"
+            f"{tally.acknowledged[label]} operations acknowledged and kept, {tally.pruned[label]} files pruned"
+            f"{faults and '; faults: ' + faults}"
         )
     terminalreporter.write_line(f"{sum(kills.total() for kills in tally.kills.values())} kills, no promise broken")

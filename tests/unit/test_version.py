@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -211,6 +213,49 @@ def test_hostile_weights_are_refused_even_with_a_manifest_that_agrees(manifest: 
     agreeing = manifest_of(manifest, _predictor(), weights) if weights else manifest
     with pytest.raises(CorruptionError, match=re.escape(manifest.files.weights.key)):
         verify(agreeing, weights)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_refusing_hostile_weights_takes_no_more_memory_than_good_ones_may(manifest: Manifest, name: str) -> None:
+    weights = HOSTILE[name]()
+    agreeing = manifest_of(manifest, _predictor(), weights) if weights else manifest
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptionError):
+            verify(agreeing, weights)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1 << 20
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("9" * 5000),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=500)
+@given(data=st.data(), value=_JSON)
+def test_a_manifest_with_anything_anywhere_is_refused_as_corrupt_or_answers_as_its_probes_say(
+    manifest: Manifest, data: st.DataObject, value: object
+) -> None:
+    weights = encode_weights(_predictor())
+    document = json.loads(encode(manifest_of(manifest, _predictor(), weights)))
+    place: Any = document
+    while True:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if not isinstance(place[key], dict | list) or not place[key] or data.draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = value
+    try:
+        version = verify(decode(Manifest, json.dumps(document).encode(), "it"), weights)
+    except CorruptionError:
+        return
+    assert version.predictor.digest == _predictor().digest
+    assert math.isfinite(version.predict(150.0, 66.0)["probability_female"])
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
