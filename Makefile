@@ -50,8 +50,8 @@ test-all: test
 
 lock:
 	$(LOCK) pyproject.toml --group build --group development --output-file requirements/development.txt
-	$(LOCK) pyproject.toml --constraints requirements/development.txt --output-file requirements/runtime.txt
-	$(LOCK) pyproject.toml --extra object-storage --constraints requirements/development.txt --output-file requirements/object-storage.txt
+	$(LOCK) pyproject.toml --extra reports --constraints requirements/development.txt --output-file requirements/runtime.txt
+	$(LOCK) pyproject.toml --extra reports --extra object-storage --constraints requirements/development.txt --output-file requirements/object-storage.txt
 	$(LOCK) --group build --constraints requirements/development.txt --output-file requirements/build.txt
 
 clean:
