@@ -17,13 +17,15 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from model.registry.registry import Registry
 from model.registry.storage import open_storage
-from service import errors, prediction
+from service import administration, errors, prediction
+from service.access import Access
 from service.live_models import LiveModels
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from model.registry.log import Head
     from model.registry.version import Version
     from service.prediction import Predict
 
@@ -32,6 +34,11 @@ _PREDICTIONS: dict[str, Predict] = {
     "/batch": prediction.predict_batch,
     "/columns": prediction.predict_columns,
 }
+_SCOPES = {"set_alias": "admin", "rollback": "admin"} | {
+    f"{kind}{suffix}": "predict" for kind in ("predict", "pinned") for suffix in _PREDICTIONS
+}
+"""By endpoint; what is not here needs `read`."""
+_PROBES = frozenset({"livez", "readyz"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _MOST_LISTED, _LISTED = 1000, 100
 _logger = logging.getLogger(__name__)
@@ -45,8 +52,10 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
     app.url_map.merge_slashes = False
     _add_predictions(app, settings, live_models)
     _add_registry(app, live_models)
+    _add_administration(app, settings, live_models)
     _add_probes(app, live_models)
     app.before_request(_take_request_id)
+    app.before_request(_checked_by(Access.of(settings)))
     app.after_request(_name_request)
     app.register_error_handler(Exception, _problem)
     return app
@@ -100,8 +109,7 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
 
     @app.get("/aliases")
     def aliases() -> Response:
-        head = live_models.live.head
-        return _json({"model": registry.model, "log_number": head.number, "aliases": head.state.aliases})
+        return _aliases(live_models, live_models.live.head)
 
     @app.get("/log")
     def log() -> Response:
@@ -113,6 +121,22 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
                 break
         following = f"/log?after={after + limit}&limit={limit}" if len(records) > limit else None
         return _json({"model": registry.model, "records": records[:limit], "next": following})
+
+
+def _add_administration(app: Flask, settings: Settings, live_models: LiveModels) -> None:
+    @app.put("/aliases/<alias>")
+    def set_alias(alias: str) -> Response:
+        body = _json_body(settings.maximum_body_bytes)
+        return _aliases(live_models, administration.set_alias(live_models, alias, body, f"token of {g.holder}"))
+
+    @app.post("/rollback")
+    def rollback() -> Response:
+        body = _json_body(settings.maximum_body_bytes)
+        return _aliases(live_models, administration.roll_back(live_models, body, f"token of {g.holder}"))
+
+
+def _aliases(live_models: LiveModels, head: Head) -> Response:
+    return _json({"model": live_models.registry.model, "log_number": head.number, "aliases": head.state.aliases})
 
 
 def _add_probes(app: Flask, live_models: LiveModels) -> None:
@@ -159,6 +183,20 @@ def _json(document: Any) -> Response:  # noqa: ANN401 - whatever JSON can say
     return Response(json.dumps(document, allow_nan=False), mimetype="application/json")
 
 
+def _checked_by(access: Access) -> Callable[[], None]:
+    """Every route needs a scope: `admin` what changes something, `predict` predictions, `read` the rest but for probes.
+
+    A path that leads nowhere needs none: its 404 says nothing.
+    """
+
+    def check() -> None:
+        endpoint = request.endpoint
+        if endpoint is not None and endpoint not in _PROBES:
+            g.holder = access.check(request.headers.get("Authorization"), _SCOPES.get(endpoint, "read"))
+
+    return check
+
+
 def _take_request_id() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
@@ -171,12 +209,13 @@ def _name_request(response: Response) -> Response:
 
 def _problem(error: Exception) -> Response:
     """Any failure as problem details. Only what is our own fault is logged, with the request's id and its stack."""
-    headers = {}
+    headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
         known = _of_werkzeug(error)
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
     else:
         known = errors.as_service_error(error)
+        headers = known.headers()
     if known.status == 500 or (known is not error and known.status == 503):  # noqa: PLR2004 - HTTP's own numbers
         _logger.error("request %s to %s failed", g.request_id, request.url_rule, exc_info=error)
     body = errors.problem(known, g.request_id)

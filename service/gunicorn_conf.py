@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import SettingsError
+from service.access import Access
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,6 @@ def on_starting(server: Arbiter) -> None:
     """Before any worker: a setting that cannot be ends the service at once, instead of every worker in turn."""
     del server
     try:
-        Settings.from_environment(os.environ)
+        Access.of(Settings.from_environment(os.environ))
     except SettingsError as error:
         sys.exit(str(error))

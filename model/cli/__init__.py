@@ -11,9 +11,8 @@ versions.py  models, show, verify
 comparing.py diff, reproduce
 elsewhere.py export
 aliases.py   log, promote, rollback
-comparing.py diff, reproduce
-elsewhere.py export
 upkeep.py    delete, prune, doctor
+tokens.py    token new
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from model.cli.aliases import log, promote, rollback
 from model.cli.comparing import diff, reproduce
 from model.cli.elsewhere import export
 from model.cli.serving import predict, serve, up
+from model.cli.tokens import token
 from model.cli.training import train
 from model.cli.upkeep import delete, doctor, prune
 from model.cli.versions import models, show, verify
@@ -53,6 +53,6 @@ def main() -> None:
 
 for _command in (
     *(up, serve, train, predict, models, show, diff, log, promote, rollback, delete, verify),
-    *(prune, reproduce, export, doctor),
+    *(prune, reproduce, export, doctor, token),
 ):
     main.add_command(_command)
