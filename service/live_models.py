@@ -100,6 +100,8 @@ class LiveModels:
         before = self._live
         head = self.registry.after(before.head) if before.head.number else self.registry.head()
         if head.number == before.head.number and not self._missing(before):
+            if head.number:
+                self.registry.at(head.number)  # nothing new, or nothing at all: a registry that has vanished is told
             self._note_failure("")
             return
         versions: dict[int, Version] = {}

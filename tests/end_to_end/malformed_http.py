@@ -1,7 +1,7 @@
 """Requests that break HTTP's rules, or bend them, and what a server must make of them.
 
-The kinds are those of the published work on request smuggling and parser differences: RFC 9112 (sections 2 to 7 and 11),
-Linhart et al. 2005, Kettle 2019 and 2022, Jabiyev et al. 2021 (T-Reqs), and the HTTP Garden (Kallus and Smith 2024).
+The kinds are those of RFC 9112 (sections 2 to 7 and 11) and of the published work on request smuggling and parser
+differences: Linhart et al. 2005, Kettle 2019 and 2022, Jabiyev et al. 2021 (T-Reqs), Kallus and Smith 2024.
 The hidden request of the smuggling cases asks for /aliases: whoever answers it has taken a body for a request.
 """
 

@@ -1,4 +1,4 @@
-"""HTTP that breaks the rules, sent raw to the real service in both lanes: nothing is smuggled, and it goes on answering."""
+"""HTTP that breaks the rules, sent raw to the real service: nothing is smuggled, and it goes on answering."""
 
 from __future__ import annotations
 
