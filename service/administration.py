@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from model.errors import ExpectationError, RefusedError, StorageError
+from model.errors import ExpectationError, RefusedError, SettingsError, StorageError
 from model.registry.log import CHAMPION
 from service.errors import ConflictError, FieldError, InvalidChangeError, RegistryUnavailableError
 from service.prediction import decode_json
@@ -63,7 +63,7 @@ def set_alias(live_models: LiveModels, alias: str, body: bytes, by: str) -> Head
     def move(expect: Expect) -> Head:
         if alias == CHAMPION:
             return registry.promote(change.version, by=by, reason=change.reason, expect=expect)
-        return registry.set_alias(alias, change.version, by=by, reason=change.reason, expect=expect)
+        return registry.set_alias(change.version, alias, by=by, reason=change.reason, expect=expect)
 
     return _commit(live_models, change, by, move)
 
@@ -85,6 +85,8 @@ def _commit(live_models: LiveModels, change: Change, by: str, move: Callable[[Ex
     except (ExpectationError, RefusedError) as error:
         now = live_models.registry.head()
         raise ConflictError(str(error), log_number=now.number, aliases=now.state.aliases) from None
+    except SettingsError as error:
+        raise InvalidChangeError([FieldError("#", "alias_name", str(error))]) from None
     except StorageError as error:
         _logger.error("the change by %s was not made: %s", by, error)  # noqa: TRY400 - its text says all
         raise RegistryUnavailableError(
