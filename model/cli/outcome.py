@@ -137,9 +137,17 @@ def _fit_in_words(outcome: Outcome) -> str:
             f"{trainer.name}: log-odds times {recalibration.slope:.4f}, plus {recalibration.intercept:.4f}: "
             f"loss {trainer.final_loss:.6f}"
         )
-    return (
-        f"{trainer.name}, {'-'.join(map(str, outcome.layer_sizes))}, seed {trainer.seed}: "
-        f"loss {trainer.final_loss:.6f} after {trainer.epochs:,} epochs"
+    return "\n".join(
+        [
+            (
+                f"{trainer.name}, {'-'.join(map(str, outcome.layer_sizes))}, seed {trainer.seed}: "
+                f"loss {trainer.final_loss:.6f} after {trainer.epochs:,} epochs"
+            ),
+            *(
+                f"  saturated: neuron {neuron} of hidden layer {layer} answers nearly the same for everybody"
+                for layer, neuron in trainer.saturated_units or ()
+            ),
+        ]
     )
 
 

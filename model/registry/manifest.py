@@ -109,6 +109,8 @@ class Trainer(Stored):
     seed: int
     epochs: int
     final_loss: float
+    saturated_units: tuple[tuple[int, int], ...] | None = None
+    """(layer, neuron), counted from 1; None: the release that trained it did not look."""
 
 
 class Software(Stored):

@@ -204,5 +204,6 @@ def fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predicto
         seed=settings.seed,
         epochs=fitted.epochs,
         final_loss=fitted.loss,
+        saturated_units=fitted.saturated_units,
     )
     return Predictor(fitted.network, shift, scale), trainer
