@@ -64,6 +64,7 @@ class _Look:
         self.deleted_at = {
             record.operation.version: record.at for record in registry.log() if record.operation.name == "delete"
         }
+        self.last = max(registry.numbers(), default=0)
         self.owners = self._owners()
         found = [(key, self._reason(key)) for key in keys]
         self.removals = [Removal(key, reason) for key, reason in found if reason is not None] + [
@@ -89,7 +90,7 @@ class _Look:
         One's own copies are then removed; so are those that another pruning left, once they are old enough.
         """
         storage = self.registry.storage
-        self.owners |= self._owners(after=max(self.owners.values(), default=0))
+        self.owners |= self._owners(after=self.last)
         places = {_name(key): key for key, owner in self.owners.items() if owner not in self.deleted_at}
         needed = set()
         for name in self._names(self.aside):
@@ -108,7 +109,8 @@ class _Look:
     def _owners(self, after: int = 0) -> dict[str, int]:
         """Which version refers to which file. A manifest that cannot be read is no matter once it is deleted."""
         owners: dict[str, int] = {}
-        for number in self.registry.numbers():
+        # Deleted ones first: of two manifests that name one file, the one that still needs it owns it.
+        for number in sorted(self.registry.numbers(), key=lambda number: number not in self.deleted_at):
             if number > after:
                 try:
                     files = self.registry.manifest(number).files.all

@@ -14,7 +14,7 @@ from model.cli import main
 from model.errors import CorruptionError, NotFoundError, RefusedError
 from model.registry import pruning
 from model.registry.audit import problems
-from model.registry.manifest import MAXIMUM_FILE_BYTES, Manifest
+from model.registry.manifest import MAXIMUM_FILE_BYTES, Manifest, encode
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage, unique_name
 
@@ -99,6 +99,17 @@ def test_the_report_of_a_deleted_version_is_pruned_with_its_weights_and_no_other
     assert {removal.key for removal in removed} == {f"gender/{file.key}" for file in deleted.files.all}
     assert trained.report(kept.number) == REPORT
     assert list(problems(trained)) == []
+
+
+def test_a_file_that_two_versions_name_is_kept_for_the_one_that_is_not_deleted(trained: Registry) -> None:
+    """As another program may publish them."""
+    manifest = publish(trained)
+    again = manifest.model_copy(update={"number": manifest.number + 1, "transaction": "0" * 32})
+    trained.storage.put_if_absent(f"gender/versions/{again.number:010}.json", encode(again))
+    trained.delete(again.number, by="a test")
+    assert pruning.prune(trained, DAY, TOMORROW) == []
+    assert trained.report(manifest.number) == REPORT
+    assert trained.load(manifest.number)
 
 
 def test_a_report_that_a_crash_left_is_pruned_once_it_is_old_enough(trained: Registry) -> None:
