@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -251,6 +252,7 @@ class CheckingFirst(LocalStorage):
     def put_if_absent(self, key: str, content: bytes) -> bool:
         if self.get(key, 10_000) is not None:
             return False
+        time.sleep(0.01)  # as long as it takes a busy machine to let another writer look too
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
