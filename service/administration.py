@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from model.errors import ExpectationError, RefusedError, SettingsError, StorageError
 from model.registry.log import CHAMPION
 from service.errors import ConflictError, FieldError, InvalidChangeError, RegistryUnavailableError
-from service.prediction import decode_json
+from service.strict_reading import decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,16 @@
     ├── ForbiddenError              403  the token is for something else, or nobody may do this here
     ├── NotFoundError               404  no such path, version or alias
     ├── MethodNotAllowedError       405
+    ├── TooSlowError                408  the rest of the request has not come in time
     ├── ConflictError               409  what was expected does not hold, or the registry's rules forbid it
     ├── TooLargeError               413
     ├── UnsupportedMediaTypeError   415
     ├── InvalidMeasurementsError    422  it is JSON, and not valid: what, where, and what was expected
     ├── InvalidChangeError          422  the same, of a change to an alias
     ├── InvalidQueryError           422
+    ├── HeadTooLargeError           431
     ├── NotReadyError               503  no verified model is in memory
+    ├── OverloadedError             503  more is being asked than can be answered in good time
     └── RegistryUnavailableError    503  the registry cannot be written
 
 Whatever else is raised is our own fault: 500, with nothing told but the request's id.
@@ -22,6 +25,7 @@ Whatever else is raised is our own fault: 500, with nothing told but the request
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/problem+json"
 _MOST_ERRORS_TOLD = 100
+_logger = logging.getLogger(__name__)
 
 
 class ServiceError(Exception):
@@ -99,6 +104,23 @@ class ConflictError(ServiceError):
 class TooLargeError(ServiceError):
     status, type, title = 413, "too-large", "Too large"
 
+    def __init__(self, maximum_body_bytes: int) -> None:
+        super().__init__(f"the body may have {maximum_body_bytes:,} bytes at most")
+
+
+class HeadTooLargeError(ServiceError):
+    status, type, title = 431, "head-too-large", "Head too large"
+
+    def __init__(self, maximum_bytes: int, maximum_headers: int) -> None:
+        super().__init__(f"the headers may have {maximum_bytes:,} bytes at most, and be {maximum_headers} at most")
+
+
+class TooSlowError(ServiceError):
+    status, type, title = 408, "too-slow", "Too slow"
+
+    def __init__(self) -> None:
+        super().__init__("the rest of the request has not come in time")
+
 
 class UnsupportedMediaTypeError(ServiceError):
     status, type, title = 415, "unsupported-media-type", "Unsupported media type"
@@ -144,6 +166,21 @@ class NotReadyError(ServiceError):
 
 class RegistryUnavailableError(ServiceError):
     status, type, title = 503, "registry-unavailable", "Registry unavailable"
+
+
+class OverloadedError(ServiceError):
+    status, type, title = 503, "overloaded", "Overloaded"
+
+    def __init__(self) -> None:
+        super().__init__("more is asked of this service than it can answer in good time; ask again a little later")
+
+
+def told(error: Exception, request_id: str, route: object) -> ServiceError:
+    """What is told of a failure. What is our own fault is logged too, with the request's id and the stack."""
+    known = as_service_error(error)
+    if known.status == 500 or (known is not error and known.status == 503):  # noqa: PLR2004 - HTTP's own numbers
+        _logger.error("request %s to %s failed", request_id, route, exc_info=error)
+    return known
 
 
 def as_service_error(error: Exception) -> ServiceError:
