@@ -108,7 +108,6 @@ ACCEPTED = [
     Case("spaces around a value", _post(b"Content-Length:  \t %d \t \r\n" % len(BODY))),
     Case("a whole address as the target", b"GET http://a/livez HTTP/1.1\r\nHost: a\r\n\r\n"),
     Case("a header of bytes that are no ASCII", _get(b"X-A: \xe9\xff\r\n")),
-    Case("an upgrade that is not offered", _get(b"Connection: Upgrade\r\nUpgrade: h2c\r\n")),
 ]
 """Must be answered once, with 200; what follows on the connection is the next request."""
 

@@ -60,6 +60,14 @@ def test_what_is_unusual_and_right_is_answered_once(service: RunningService, cas
     assert statuses(service, case.sent + LAST) == [200, 200]
 
 
+@pytest.mark.parametrize("protocol", [b"h2c", b"TLS/1.0"])
+def test_an_upgrade_that_is_not_offered_changes_nothing_but_that_the_connection_may_end(
+    service: RunningService, protocol: bytes
+) -> None:
+    sent = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n"
+    assert statuses(service, sent + LAST) in ([200], [200, 200])
+
+
 @pytest.mark.parametrize(
     "head",
     [
