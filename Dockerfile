@@ -37,6 +37,7 @@ COPY --from=builder /opt/stature /opt/stature
 ENV PATH=/opt/stature/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
     STATURE_HOST=0.0.0.0 \
     STATURE_PORT=8000 \
     STATURE_REGISTRY=/var/lib/stature/registry

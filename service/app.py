@@ -29,6 +29,10 @@ PREDICTIONS: dict[str, Predict] = {
     "/batch": prediction.predict_batch,
     "/columns": prediction.predict_columns,
 }
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 _MOST_LISTED, _LISTED = 1000, 100
 
 
@@ -91,6 +95,11 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
         manifest = registry.manifest(registry.resolve(name, head))
         return _json(manifest.model_dump(mode="json") | {"aliases": head.aliases_of(manifest.number)})
 
+    @app.get("/versions/<name>/report")
+    def report(name: str) -> Response:
+        page = registry.report(registry.resolve(name, live_models.live.head))
+        return _page(page, lasting=name.isdecimal())
+
     @app.get("/aliases")
     def aliases() -> Response:
         head = live_models.live.head
@@ -150,6 +159,19 @@ def _whole_number(name: str, *, default: int, least: int = 0, most: int = 10**10
 
 def _json(document: Any) -> Response:  # noqa: ANN401 - whatever JSON can say
     return Response(json.dumps(document, allow_nan=False), mimetype="application/json")
+
+
+def _page(page: bytes, *, lasting: bool) -> Response:
+    """HTML out of the registry, which others may write: it can run nothing and fetch nothing."""
+    response = Response(page, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = _PAGE_POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    # A number's report never changes; an alias moves.
+    response.headers["Cache-Control"] = "private, max-age=31536000, immutable" if lasting else "private, no-cache"
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 def _take_request_id() -> None:

@@ -45,7 +45,7 @@ COMMANDS = [
         "delete",
         "verify",
     ),
-    *("prune", "reproduce", "export", "doctor"),
+    *("prune", "reproduce", "report", "export", "doctor"),
 ]
 STEVE = ("--weight-kg", "73", "--height-cm", "182")
 

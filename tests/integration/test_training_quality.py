@@ -68,7 +68,7 @@ def test_a_hidden_layer_tells_more_than_logistic_regression() -> None:
 
 
 def _held_out_losses(people: People, hidden: tuple[int, ...]) -> np.ndarray:
-    predictor, _ = fit(Settings(hidden=hidden), people, lambda _epoch, _loss: None)
+    predictor, *_ = fit(Settings(hidden=hidden), people, lambda _epoch, _loss: None)
     judges = people.where(people.held_out)
     return LOG_LOSS.of_each(judges.female[:, None], predictor.totals(judges.measurements)[:, None])
 
