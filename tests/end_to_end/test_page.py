@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STEVE = {"weight_kg": 73, "height_cm": 182}
 ADDRESSES = re.compile(
     r"/|/docs|/openapi\.json|/static/[a-z]+\.(js|css|svg)|/aliases|/log\?after=\d+&limit=12"
-    r"|/versions\?(before=\d+&)?limit=10|/versions/\d+(/predict(\?explain=true|/columns)?)?"
+    r"|/versions\?(before=\d+&)?limit=10|/versions/\d+(/report|/predict(\?explain=true|/columns)?)?"
 )
 """All that the pages ask for. No measurement is in any of it."""
 
@@ -369,6 +369,15 @@ def test_the_registry_is_shown_with_its_metrics_aliases_and_log(page: Page, serv
         for alias in version["aliases"]:
             expect(row).to_contain_text(alias)
     expect(page.locator("#log")).to_contain_text("promote 1: it is the first")
+
+
+def test_the_chosen_versions_report_is_a_click_away(page: Page) -> None:
+    page.get_by_role("combobox", name="Version").select_option("2")
+    expect(page.get_by_role("heading", name="Version 2")).to_be_visible()
+    page.get_by_role("link", name="training, calibration and subgroups").click()
+
+    expect(page).to_have_url(re.compile(r"/versions/2/report$"))
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
 def test_an_empty_registry_is_told(visit: Callable[..., Visit], tmp_path: Path) -> None:
