@@ -1,6 +1,7 @@
 # make run       installs all, trains on the shipped data if the registry is empty, and serves on 127.0.0.1:8000
 # make test      installs all and runs the checks and the tests
 # make test-all  the same and, after it, the tests that take long: containers on a real engine, long crash runs
+# make bill-of-materials  writes what an installation brings along into build/, in CycloneDX's format
 # make lock      renews the locked requirements from pyproject.toml
 PYTHON ?= python3
 STATURE = .venv/bin/stature
@@ -9,7 +10,7 @@ DEVELOPMENT = .venv/development-installed
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 
-.PHONY: run install test test-all lint format lock clean
+.PHONY: run install test test-all lint format lock bill-of-materials clean
 .DELETE_ON_ERROR:
 
 run: $(RUNTIME)
@@ -53,6 +54,11 @@ lock:
 	$(LOCK) pyproject.toml --extra reports --constraints requirements/development.txt --output-file requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra reports --extra object-storage --constraints requirements/development.txt --output-file requirements/object-storage.txt
 	$(LOCK) --group build --constraints requirements/development.txt --output-file requirements/build.txt
+
+bill-of-materials: install
+	mkdir -p build
+	.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	    --output-file build/bill-of-materials.json requirements/runtime.txt
 
 clean:
 	rm -rf .venv .benchmarks build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

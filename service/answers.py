@@ -176,3 +176,10 @@ class InvalidBodyProblem(Problem):
 
     error_count: Annotated[int, Field(ge=1)]
     errors: Annotated[list[FieldProblem], Field(description="The first hundred.")]
+
+
+class ConflictProblem(Problem):
+    """A change that was not made, and how things stand instead."""
+
+    log_number: Annotated[int, Field(ge=0)]
+    aliases: dict[str, int]

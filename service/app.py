@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from service import errors, prediction
+from service import administration, errors, prediction
+from service.access import Access
 from service.api_page import add_api_page
 from service.explanation import explained
 from service.live_models import LiveModels
@@ -24,6 +25,7 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from model.registry.log import Head
     from model.registry.version import Version
     from service.prediction import Predict
 
@@ -32,6 +34,12 @@ PREDICTIONS: dict[str, Predict] = {
     "/batch": prediction.predict_batch,
     "/columns": prediction.predict_columns,
 }
+_SCOPES = {"set_alias": "admin", "rollback": "admin"} | {
+    f"{kind}{suffix}": "predict" for kind in ("predict", "pinned") for suffix in PREDICTIONS
+}
+"""By endpoint; what is not here needs `read`."""
+_OPEN = frozenset({"livez", "readyz", "page", "asset", "docs", "description"})
+"""Probes, and what anyone can read in the project itself."""
 _MOST_LISTED, _LISTED = 1000, 100
 
 
@@ -43,10 +51,12 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
     app.url_map.merge_slashes = False
     _add_predictions(app, settings, live_models)
     _add_registry(app, live_models)
+    _add_administration(app, settings, live_models)
     _add_probes(app, live_models)
     add_page(app)
     add_api_page(app)
     app.before_request(_take_request_id)
+    app.before_request(_checked_by(Access.of(settings)))
     app.after_request(_name_request)
     app.register_error_handler(Exception, _problem)
     return app
@@ -105,8 +115,7 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
 
     @app.get("/aliases")
     def aliases() -> Response:
-        head = live_models.live.head
-        return _json({"model": registry.model, "log_number": head.number, "aliases": head.state.aliases})
+        return _aliases(live_models, live_models.live.head)
 
     @app.get("/log")
     def log() -> Response:
@@ -118,6 +127,22 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
                 break
         following = f"/log?after={after + limit}&limit={limit}" if len(records) > limit else None
         return _json({"model": registry.model, "records": records[:limit], "next": following})
+
+
+def _add_administration(app: Flask, settings: Settings, live_models: LiveModels) -> None:
+    @app.put("/aliases/<alias>")
+    def set_alias(alias: str) -> Response:
+        body = _json_body(settings.maximum_body_bytes)
+        return _aliases(live_models, administration.set_alias(live_models, alias, body, f"token of {g.holder}"))
+
+    @app.post("/rollback")
+    def rollback() -> Response:
+        body = _json_body(settings.maximum_body_bytes)
+        return _aliases(live_models, administration.roll_back(live_models, body, f"token of {g.holder}"))
+
+
+def _aliases(live_models: LiveModels, head: Head) -> Response:
+    return _json({"model": live_models.registry.model, "log_number": head.number, "aliases": head.state.aliases})
 
 
 def _add_probes(app: Flask, live_models: LiveModels) -> None:
@@ -180,6 +205,20 @@ def _json(document: Any) -> Response:  # noqa: ANN401 - whatever JSON can say
     return Response(json.dumps(document, allow_nan=False), mimetype="application/json")
 
 
+def _checked_by(access: Access) -> Callable[[], None]:
+    """Every route needs a scope: `admin` what changes something, `predict` predictions, `read` what is not open.
+
+    A path that leads nowhere needs none: its 404 says nothing.
+    """
+
+    def check() -> None:
+        endpoint = request.endpoint
+        if endpoint is not None and endpoint not in _OPEN:
+            g.holder = access.check(request.headers.get("Authorization"), _SCOPES.get(endpoint, "read"))
+
+    return check
+
+
 def _take_request_id() -> None:
     g.request_id = request_id(request.headers.get("X-Request-Id"))
 
@@ -191,11 +230,12 @@ def _name_request(response: Response) -> Response:
 
 def _problem(error: Exception) -> Response:
     """Any failure as problem details."""
-    headers = {}
+    headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
         error = _of_werkzeug(error)
     known = errors.told(error, g.request_id, request.url_rule)
+    headers |= known.headers()
     body = errors.problem(known, g.request_id)
     return Response(body, known.status, headers, content_type=errors.CONTENT_TYPE)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from model import units
-from service import answers, schemas
+from service import administration, answers, schemas
 from service.openapi.parts import HEADERS, NAME, REQUEST_ID, Document, ref
 from service.openapi.routes import paths
 
@@ -34,7 +34,18 @@ here with 405 and the header Allow.
 
 Ignore members of an answer that you do not know: a later release may add some."""
 
-_REQUESTS: dict[str, Any] = {"Measurements": schemas.Measurements, "Batch": schemas.Batch, "Columns": schemas.Columns}
+_TOKEN: Document = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "Its scopes: `predict`, `read`, `admin`. Where no token is configured, all but `admin` is open.",
+}
+_REQUESTS: dict[str, Any] = {
+    "Measurements": schemas.Measurements,
+    "Batch": schemas.Batch,
+    "Columns": schemas.Columns,
+    "AliasChange": administration.AliasChange,
+    "Change": administration.Change,
+}
 _ANSWERS: tuple[type[BaseModel], ...] = (
     answers.Prediction,
     answers.BatchPredictions,
@@ -47,6 +58,7 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     answers.Ready,
     answers.Problem,
     answers.InvalidBodyProblem,
+    answers.ConflictProblem,
 )
 
 
@@ -66,6 +78,8 @@ def document(release: str) -> Document:
         "tags": [
             {"name": "Predict", "description": "By the champion, or by a version that is named."},
             {"name": "Registry", "description": "What is published, and what was promoted when."},
+            {"name": "Administration", "description": "Which version answers: for those who have a token for it."},
+            {"name": "Observation", "description": "What it is asked, and whether that is what it was trained for."},
             {"name": "Health", "description": "Whether the service lives, and whether it can answer."},
             {"name": "Pages", "description": "For people."},
         ],
@@ -74,6 +88,7 @@ def document(release: str) -> Document:
             "schemas": _schemas(),
             "parameters": {"name": NAME, "request_id": REQUEST_ID},
             "headers": HEADERS,
+            "securitySchemes": {"token": _TOKEN},
         },
     }
 

@@ -11,8 +11,14 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-_SCHEMAS: dict[type[errors.ServiceError], str] = {errors.InvalidMeasurementsError: "InvalidBodyProblem"}
+_SCHEMAS: dict[type[errors.ServiceError], str] = {
+    errors.InvalidMeasurementsError: "InvalidBodyProblem",
+    errors.InvalidChangeError: "InvalidBodyProblem",
+    errors.ConflictError: "ConflictProblem",
+}
 """Of problems that say more than others."""
+_SCOPES = {"Predict": "predict", "Registry": "read", "Observation": "read", "Administration": "admin"}
+"""What a token must be for, by tag; the others need none."""
 _ALWAYS = (errors.ServiceError, errors.TooSlowError, errors.HeadTooLargeError)
 
 
@@ -28,9 +34,13 @@ def operation(
     parameters = [*more.pop("parameters", []), parameter("request_id")]
     # A probe is answered however much else is being asked.
     overload = () if tag == "Health" else (errors.OverloadedError,)
-    responses = answer | _problems((*failures, *_ALWAYS, *overload))
+    scope = _SCOPES.get(tag)
+    denied = () if scope is None else (errors.UnauthorizedError, errors.ForbiddenError)
+    responses = answer | _problems((*failures, *_ALWAYS, *overload, *denied))
+    # Where no token is configured, what changes nothing needs none.
+    security = [] if scope is None else [{"token": [scope]}, *([] if scope == "admin" else [{}])]
     about = {"operationId": identifier, "tags": [tag], "summary": summary, "parameters": parameters}
-    return about | more | {"responses": responses}
+    return about | more | {"security": security, "responses": responses}
 
 
 def get(*arguments: Any, **more: Any) -> Document:  # noqa: ANN401 - those of an operation
@@ -58,18 +68,25 @@ def _problems(failures: tuple[type[errors.ServiceError], ...]) -> Document:
         responses[str(status)] = {
             "description": " or ".join(failure.title for failure in these),
             "content": {errors.CONTENT_TYPE: content},
-            "headers": headers(*["Retry-After"] * (errors.OverloadedError in these)),
+            "headers": headers(
+                *["Retry-After"] * (errors.OverloadedError in these),
+                *["WWW-Authenticate"] * (errors.UnauthorizedError in these),
+            ),
         }
     return responses
 
 
 def _problem(failure: type[errors.ServiceError]) -> Document:
     about = {"type": f"/problems/{failure.type}", "title": failure.title, "status": failure.status}
+    about |= {"detail": "…", "request_id": "0b1d5c4e"}
+    if failure is errors.ConflictError:
+        return about | {"log_number": 3, "aliases": {"champion": 2, "previous": 1}}
     if failure not in _SCHEMAS:
-        return about | {"detail": "…", "request_id": "0b1d5c4e"}
+        return about
     wrong = {"pointer": "#/height_cm", "code": "swapped_measurements", "detail": "182 kg and 73 cm look swapped"}
-    told = {"detail": "1 error; nothing was predicted", "request_id": "0b1d5c4e", "error_count": 1, "errors": [wrong]}
-    return about | told
+    if failure is errors.InvalidChangeError:
+        wrong = {"pointer": "#/version", "code": "missing", "detail": "Field required"}
+    return about | {"error_count": 1, "errors": [wrong]}
 
 
 def ref(name: str, kind: str = "schemas") -> Document:
@@ -131,6 +148,11 @@ HEADERS: Document = {
     },
     "ETag": {
         "description": "The entity tag: ask with it in If-None-Match, and 304 says that nothing has changed.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "WWW-Authenticate": {
+        "description": "Which scope a bearer token must have (RFC 6750).",
         "required": True,
         "schema": {"type": "string"},
     },

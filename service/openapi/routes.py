@@ -64,7 +64,7 @@ _WHICH = (errors.NotFoundError, errors.NotReadyError)
 
 def paths() -> Document:
     """All of them, by their paths."""
-    return _prediction_paths() | _registry_paths() | _other_paths()
+    return _prediction_paths() | _registry_paths() | _administration_paths() | _other_paths()
 
 
 def _prediction_paths() -> Document:
@@ -141,6 +141,33 @@ def _registry_paths() -> Document:
             parameters=[after, limit],
         ),
     }
+
+
+def _administration_paths() -> Document:
+    failures = (
+        errors.NotJsonError,
+        errors.BadRequestError,
+        errors.NotFoundError,
+        errors.ConflictError,
+        errors.TooLargeError,
+        errors.UnsupportedMediaTypeError,
+        errors.InvalidChangeError,
+        errors.NotReadyError,
+        errors.RegistryUnavailableError,
+    )
+
+    def change(identifier: str, summary: str, request: str, example: Document, *parameters: Document) -> Document:
+        content = {"schema": ref(request), "examples": named({"change": example})}
+        body = {"required": True, "content": {"application/json": content}}
+        told = answer(answers.Aliases, "The aliases after it.")
+        given = {"parameters": [*parameters], "requestBody": body}
+        return operation(identifier, "Administration", summary, told, failures, **given)
+
+    alias = {"name": "alias", "in": "path", "required": True, "schema": {"type": "string"}, "example": "challenger"}
+    why = {"reason": "better on our own people"}
+    moved = change("set_alias", "Point an alias at a version", "AliasChange", {"version": 2} | why, alias)
+    back = change("roll_back", "Make the previous champion the champion again", "Change", {"expect": 2} | why)
+    return {"/aliases/{alias}": {"put": moved}, "/rollback": {"post": back}}
 
 
 def _other_paths() -> Document:

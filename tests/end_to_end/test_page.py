@@ -16,11 +16,15 @@ from axe_playwright_python.sync_playwright import Axe
 from end_to_end.running_service import RunningService, serve, wait_for
 from playwright.sync_api import expect
 
+from model.tokens import new_token
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser, Locator, Page, Response
+
+    from model.registry.registry import Registry
 
 STEVE = {"weight_kg": 73, "height_cm": 182}
 ADDRESSES = re.compile(
@@ -384,6 +388,30 @@ def test_an_empty_registry_is_told(visit: Callable[..., Visit], tmp_path: Path) 
     with serve(tmp_path / "empty", tmp_path / "log", "--workers", "1", ready=False) as empty:
         page = visit(at=empty).open()
         expect(page.get_by_role("alert")).to_have_text("There is no version yet: train one with stature train.")
+
+
+def test_a_token_is_asked_for_and_kept_in_memory_only(
+    visit: Callable[..., Visit], trained: Registry, tmp_path: Path
+) -> None:
+    token, line = new_token("a.test", ("predict", "read"))
+    with serve(trained.storage.root, tmp_path / "log", "--workers", "1", STATURE_TOKENS=line) as guarded:
+        opened = visit(at=guarded, refusals=(401,))
+        page = opened.open()
+        asked = page.get_by_role("heading", name="A token is needed")
+        expect(asked).to_be_visible()
+        for given in ("of another", token):
+            page.get_by_label("Token", exact=True).fill(given)
+            page.get_by_role("button", name="Use it").click()
+            expect(page.get_by_label("Token", exact=True)).to_have_value("")
+        expect(asked).to_be_hidden()
+        expect(number(page)).to_contain_text("%")
+        expect(page.get_by_role("slider")).to_be_visible()
+
+        kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+        assert kept == '[{},{},""]'
+        assert token not in page.content()
+        page.reload()
+        expect(asked).to_be_visible()
 
 
 # Everybody
