@@ -51,4 +51,5 @@ def as_page(content: bytes, suffix: str, policy: str = PAGE_POLICY, *, lasting: 
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable" if lasting else "private, no-cache"
     response.set_etag(sha256(content).hexdigest())
     response.make_conditional(request)
+    del response.headers["Date"]  # which the server tells
     return response
