@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page, Response
+    from playwright.sync_api import Browser, Locator, Page, Request, Response
 
     from model.registry.registry import Registry
 
@@ -55,6 +55,10 @@ class Visit:
         self.page.goto(f"{self.root}{path}")
         return self.page
 
+    def failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # which is what leaving a page does to it
+            self.complaints.append(f"{request.failure}: {request.url}")
+
     def check(self) -> None:
         for response in self.responses:
             assert response.url.startswith(self.root), response.url
@@ -75,7 +79,7 @@ def visit(browser: Browser, service: RunningService) -> Iterator[Callable[..., V
         this = Visit(context.new_page(), f"http://127.0.0.1:{at.port}", refusals=refusals)
         visits.append(this)
         this.page.on("response", lambda response: this.responses.append(response))  # noqa: PLW0108 - Playwright marks what it is given
-        this.page.on("requestfailed", lambda request: this.complaints.append(f"failed: {request.url}"))
+        this.page.on("requestfailed", this.failed)
         this.page.on("pageerror", lambda error: this.complaints.append(str(error)))
         # Chromium itself writes a line for every answer that refuses; those are counted by their status above.
         this.page.on(
