@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
@@ -18,9 +19,11 @@ from service.access import Access
 from service.api_page import add_api_page
 from service.explanation import explained
 from service.live_models import LiveModels
+from service.observation import UNKNOWN_ROUTE, Observer
 from service.page import REPORT_POLICY, add_page, as_page
 from service.request_id import request_id
 from service.settings import Settings
+from service.trace import trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,10 +52,12 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
     # werkzeug silently cuts a body without a length at its limit: one byte more, to tell a full body from a cut one.
     app.config["MAX_CONTENT_LENGTH"] = settings.maximum_body_bytes + 1
     app.url_map.merge_slashes = False
-    _add_predictions(app, settings, live_models)
+    observer = Observer(settings, live_models)
+    _add_predictions(app, settings, live_models, observer)
     _add_registry(app, live_models)
     _add_administration(app, settings, live_models)
     _add_probes(app, live_models)
+    _add_observation(app, observer)
     add_page(app)
     add_api_page(app)
     app.before_request(_take_request_id)
@@ -68,10 +73,15 @@ def from_environment() -> Flask:
     return create_app(settings, LiveModels.following(settings))
 
 
-def _add_predictions(app: Flask, settings: Settings, live_models: LiveModels) -> None:
+def _add_predictions(app: Flask, settings: Settings, live_models: LiveModels, observer: Observer) -> None:
     def answer(predict: Predict, version: Version) -> Response:
-        explain = _explain(predict)
-        predicted = predict(_json_body(settings.maximum_body_bytes), version, settings.maximum_people)
+        g.version = version.manifest.number
+        explain, observe = _explain(predict), _flag("observe", default=True)
+        body = _json_body(settings.maximum_body_bytes)
+        if observe:
+            predicted = observer.predict(predict, body, version, settings.maximum_people)
+        else:
+            predicted = predict(body, version, settings.maximum_people)
         response = Response(explained(predicted, version) if explain else predicted.body, mimetype="application/json")
         response.headers["X-Model-Version"] = str(version.manifest.number)
         response.headers["X-Model-Digest"] = version.manifest.digest
@@ -156,6 +166,29 @@ def _add_probes(app: Flask, live_models: LiveModels) -> None:
         return _json({"status": "ready", **champion.identity, "log_number": live_models.live.head.number})
 
 
+def _add_observation(app: Flask, observer: Observer) -> None:
+    @app.get("/metrics")
+    def metrics() -> Response:
+        body, content_type = observer.scrape(request.headers.get("Accept", ""))
+        return Response(body, content_type=content_type)
+
+    @app.get("/drift")
+    def drift() -> Response:
+        return _json(observer.drift().as_json())
+
+    @app.after_request
+    def finished(response: Response) -> Response:
+        rule = request.url_rule
+        route = UNKNOWN_ROUTE if rule is None else rule.rule
+        traceparent = request.headers.get("traceparent")
+        trace = trace_id(traceparent)
+        if trace is not None and traceparent is not None:
+            response.headers["traceparent"] = traceparent
+        seconds = time.perf_counter() - g.started
+        observer.finished(route, response.status_code, seconds, g.version, g.request_id, trace)
+        return response
+
+
 def _json_body(maximum_bytes: int) -> bytes:
     if request.mimetype != "application/json":
         raise errors.UnsupportedMediaTypeError("send JSON, with the header Content-Type: application/json")
@@ -220,6 +253,7 @@ def _checked_by(access: Access) -> Callable[[], None]:
 
 
 def _take_request_id() -> None:
+    g.started, g.version = time.perf_counter(), None
     g.request_id = request_id(request.headers.get("X-Request-Id"))
 
 

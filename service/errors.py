@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,8 +37,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CONTENT_TYPE = "application/problem+json"
+_NO_DIGITS = re.compile(r"[^0-9]+")
 _MOST_ERRORS_TOLD = 100
 _logger = logging.getLogger(__name__)
+
+CODES = (
+    "missing",
+    "unknown_field",
+    "not_a_number",
+    "not_finite",
+    "not_an_object",
+    "not_a_list",
+    "not_unicode",
+    "swapped_measurements",
+    "looks_like_pounds",
+    "looks_like_kilograms",
+    "looks_like_inches",
+    "looks_like_centimetres",
+    "weight_outside_domain",
+    "height_outside_domain",
+    "unequal_lengths",
+    "too_many_people",
+)
+"""Every kind of thing that can be wrong with measurements, as `FieldError.code` has it."""
 
 
 class ServiceError(Exception):
@@ -150,6 +172,11 @@ class _InvalidBodyError(ServiceError):
 
 class InvalidMeasurementsError(_InvalidBodyError):
     type, title, nothing = "invalid-measurements", "Invalid measurements", "nothing was predicted"
+
+    @property
+    def people(self) -> int:
+        """How many people something is wrong with: in a batch, each has a number, and it is in the pointers."""
+        return len({_NO_DIGITS.sub("", error.pointer) for error in self.errors})
 
 
 class InvalidChangeError(_InvalidBodyError):

@@ -5,16 +5,22 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gunicorn.glogging import Logger
+
+from model import logs
 from model.errors import SettingsError
+from service import slots
 from service.access import Access
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
+    from gunicorn.config import Config
 
     from service.server import Worker
 
@@ -45,9 +51,22 @@ keepalive = 5  # seconds
 if Path("/dev/shm").is_dir():  # noqa: S108 - heartbeats are written here, and memory never blocks them as a disk can
     worker_tmp_dir = "/dev/shm"  # noqa: S108
 control_socket_disable = True
-accesslog = None  # a path is not worth a line, and a measurement must never get into one
+accesslog = None  # the service logs requests itself, where one is worth a line, and never a measurement
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+try:
+    _handler = logs.handler(as_json=logs.writes_json(os.environ))
+except SettingsError as error:
+    sys.exit(str(error))
+logging.basicConfig(level=logging.INFO, handlers=[_handler])
+
+
+class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - gunicorn ships no types; the name of its setting
+    """The server's own lines, and those of its worker classes, in the form of all others."""
+
+    def setup(self, cfg: Config) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(_handler.formatter)
 
 
 def when_ready(server: Arbiter) -> None:
@@ -55,3 +74,20 @@ def when_ready(server: Arbiter) -> None:
     del server
     gc.collect()
     gc.freeze()
+
+
+def on_starting(server: Arbiter) -> None:
+    """Before any worker: where they count together."""
+    del server
+    try:
+        os.environ[slots.DIRECTORY_VARIABLE] = str(slots.make_directory())
+    except OSError as error:
+        sys.exit(
+            f"there is no place for what the workers count, neither in memory nor in a temporary directory: {error}"
+        )
+
+
+def on_exit(server: Arbiter) -> None:
+    """After the last worker."""
+    del server
+    shutil.rmtree(os.environ[slots.DIRECTORY_VARIABLE], ignore_errors=True)

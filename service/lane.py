@@ -14,6 +14,7 @@ import asyncio
 import os
 import re
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,8 +25,10 @@ from service import errors
 from service.access import Access
 from service.app import PREDICTIONS, create_app
 from service.live_models import LiveModels
+from service.observation import UNKNOWN_ROUTE, Observer
 from service.request_id import request_id
 from service.settings import Settings
+from service.trace import trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -73,6 +76,15 @@ class _Told(NamedTuple):
     content_type: bytes | None
     request_id: str | None
     authorization: str | None
+    traceparent: str | None
+
+
+class _Asked(NamedTuple):
+    """A request for a prediction, and when it came, in seconds of the performance counter."""
+
+    route: _Route
+    told: _Told
+    at: float
 
 
 _CHAMPION_ROUTES = {
@@ -91,6 +103,7 @@ class Lane:
         self._settings = settings
         self._access = Access.of(settings)
         self._live_models = live_models
+        self._observer = Observer(settings, live_models)
         self._flask = WSGIMiddleware(app.wsgi_app, workers=_FLASK_THREADS)  # type: ignore[arg-type]
         # Whatever the other threads wait for, a registry perhaps, a probe is answered.
         self._probes = WSGIMiddleware(app.wsgi_app, workers=1)  # type: ignore[arg-type]
@@ -119,32 +132,43 @@ class Lane:
         told = _told(scope["headers"])
         plain = scope["method"] == "POST" and told.content_type in _JSON and not scope["query_string"]
         if route is not None and plain:
-            await self._predict(route, told, scope, receive, send)
+            await self._predict(_Asked(route, told, time.perf_counter()), scope, receive, send)
         else:
             body = await self._body(receive)
             await self._flask(_for_wsgi(scope), _given(body), send)  # type: ignore[arg-type]
 
-    async def _predict(self, route: _Route, told: _Told, scope: Scope, receive: Receive, send: Send) -> None:
-        name = request_id(told.request_id)
+    async def _predict(self, asked: _Asked, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for a prediction."""
+        route, name, version = asked.route, request_id(asked.told.request_id), None
         try:
-            self._access.check(told.authorization, "predict")
+            self._access.check(asked.told.authorization, "predict")
             version = self._live_models.champion() if route.version is None else await self._pinned(route.version)
             body = await self._body(receive)
             if len(body) <= self._small_bytes:
-                prediction = route.predict(body, version, self._settings.maximum_people)
+                prediction = self._observer.predict(route.predict, body, version, self._settings.maximum_people)
             else:
                 prediction = await self._predict_in_thread(route.predict, body, version)
         except _GoneError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a problem
             known = errors.told(error, name, route.rule)
+            self._finished(asked, name, known.status, version)
             headers = [(key.lower().encode(), value.encode()) for key, value in known.headers().items()]
-            await _send(send, known.status, [*_PROBLEM, *headers], errors.problem(known, name), name)
+            headers = [*_PROBLEM, *headers, *_traced(asked.told)]
+            await _send(send, known.status, headers, errors.problem(known, name), name)
         else:
             number, digest = version.manifest.number, version.manifest.digest
-            answer = scope.get("extensions", _NONE).get(ANSWER)
+            self._finished(asked, name, 200, version)
+            traced = _traced(asked.told)
+            answer = None if traced else scope.get("extensions", _NONE).get(ANSWER)
             if answer is None or not answer(_head(number, digest), name, prediction.body):
-                await _send(send, 200, _headers(number, digest), prediction.body, name)
+                await _send(send, 200, [*_headers(number, digest), *traced], prediction.body, name)
+
+    def _finished(self, asked: _Asked, name: str, status: int, version: Version | None) -> None:
+        """Remember the request of this name."""
+        number = None if version is None else version.manifest.number
+        trace, seconds = trace_id(asked.told.traceparent), time.perf_counter() - asked.at
+        self._observer.finished(asked.route.rule, status, seconds, number, name, trace)
 
     async def _pinned(self, name: str) -> Version:
         version = self._live_models.aliased(name)
@@ -156,7 +180,9 @@ class Lane:
         if len(body) > self._settings.maximum_body_bytes:
             raise errors.TooLargeError(self._settings.maximum_body_bytes)
         most = self._settings.maximum_people
-        return await asyncio.get_running_loop().run_in_executor(self._large, predict, body, version, most)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._large, self._observer.predict, predict, body, version, most
+        )
 
     async def _body(self, receive: Receive) -> bytes:
         """The whole body; of one that is too large, as much as shows it. _GoneError."""
@@ -172,6 +198,8 @@ class Lane:
         return bytes(body)
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
+        route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
+        self._observer.turned_away(UNKNOWN_ROUTE if route is None else route.rule)
         name_of_request = request_id(_told(scope["headers"]).request_id)
         refused = errors.OverloadedError()
         headers = [*_PROBLEM, (b"retry-after", b"1")]
@@ -189,7 +217,7 @@ def from_environment() -> Lane:
 
 
 def _told(headers: Headers) -> _Told:
-    content_type = given_id = authorization = None
+    content_type = given_id = authorization = traceparent = None
     for name, value in headers:
         if name == b"content-type":
             content_type = value if content_type is None else b""
@@ -197,7 +225,16 @@ def _told(headers: Headers) -> _Told:
             given_id = value.decode("latin-1") if given_id is None else ""
         elif name == b"authorization":
             authorization = value.decode("latin-1") if authorization is None else ""
-    return _Told(content_type, given_id, authorization)
+        elif name == b"traceparent":
+            traceparent = value.decode("latin-1") if traceparent is None else ""
+    return _Told(content_type, given_id, authorization, traceparent)
+
+
+def _traced(told: _Told) -> Headers:
+    """The header of an answer that names the trace it belongs to, if any."""
+    if told.traceparent is None or trace_id(told.traceparent) is None:
+        return []
+    return [(b"traceparent", told.traceparent.encode())]
 
 
 def _pinned_route(scope: Scope) -> _Route | None:

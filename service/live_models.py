@@ -18,6 +18,7 @@ from model.registry.log import CHAMPION, Head
 from model.registry.registry import Registry
 from model.registry.storage import open_storage
 from service.errors import NotReadyError
+from service.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,8 +44,10 @@ class Live:
 class LiveModels:
     """The champion, other versions by number or alias, and the watcher that follows the registry."""
 
-    def __init__(self, registry: Registry, poll_seconds: float) -> None:
+    def __init__(self, registry: Registry, poll_seconds: float, metrics: Metrics | None = None) -> None:
+        """With metrics of its own where none are given."""
         self.registry = registry
+        self.metrics = metrics or Metrics()
         self._poll_seconds = poll_seconds
         self._live = Live()
         self._failure = ""
@@ -56,7 +59,8 @@ class LiveModels:
     @classmethod
     def following(cls, settings: Settings) -> LiveModels:
         """Those of the registry that the settings name, followed from now on. Called in each worker, after the fork."""
-        live_models = cls(Registry(open_storage(settings.registry), settings.model), settings.poll_seconds)
+        metrics = Metrics.of_worker(settings.drift_window_seconds)
+        live_models = cls(Registry(open_storage(settings.registry), settings.model), settings.poll_seconds, metrics)
         live_models.start()
         return live_models
 
@@ -116,6 +120,7 @@ class LiveModels:
         if head.number == before.head.number and not self._missing(before):
             if head.number:
                 self.registry.at(head.number)  # nothing new, or nothing at all: a registry that has vanished is told
+            self._followed(before)
             self._note_failure("")
             return
         versions: dict[int, Version] = {}
@@ -130,7 +135,13 @@ class LiveModels:
         if self._live.champion is not before.champion and self._live.champion is not None:
             number = self._live.champion.manifest.number
             _logger.info("serving version %s of %s, log record %s", number, self.registry.model, head.number)
+        self._followed(self._live)
+        self.metrics.reloaded(failed=bool(failures))
         self._note_failure("; ".join(failures))
+
+    def _followed(self, live: Live) -> None:
+        champion = live.champion.manifest.number if live.champion else None
+        self.metrics.followed(live.head.number, champion, live.versions)
 
     @staticmethod
     def _missing(live: Live) -> bool:
@@ -144,8 +155,10 @@ class LiveModels:
         try:
             self.refresh()
         except StatureError as error:
+            self.metrics.reloaded(failed=True)
             self._note_failure(str(error))
         except Exception:
+            self.metrics.reloaded(failed=True)
             # The watcher outlives whatever comes: a worker that no longer follows the registry would not be noticed.
             _logger.exception("following the registry failed; trying again")
 

@@ -37,6 +37,8 @@ class Prediction(NamedTuple):
     weights_lb: float | Array
     heights_in: float | Array
     probabilities: float | Array
+    inside: bool | NDArray[np.bool_]
+    """Whether each is inside the region of the people trained on."""
 
 
 def predict_one(body: bytes, version: Version, maximum_people: int) -> Prediction:
@@ -53,7 +55,7 @@ def predict_one(body: bytes, version: Version, maximum_people: int) -> Predictio
         + _SAID[2 * (probability >= 0.5) + inside]  # noqa: PLR2004 - one half
         + _identity(manifest.model, manifest.number)
     )
-    return Prediction(answer, weight_lb, height_in, probability)
+    return Prediction(answer, weight_lb, height_in, probability, inside)
 
 
 def predict_batch(body: bytes, version: Version, maximum_people: int) -> Prediction:
@@ -69,7 +71,7 @@ def predict_batch(body: bytes, version: Version, maximum_people: int) -> Predict
     )
     opening = b'{"predictions": [{"probability_female": ' if len(measurements) else b'{"predictions": ['
     answer = opening + predictions + b"]" + _identity(version.manifest.model, version.manifest.number)
-    return Prediction(answer, measurements[:, 0], measurements[:, 1], probabilities)
+    return Prediction(answer, measurements[:, 0], measurements[:, 1], probabilities, inside)
 
 
 def predict_columns(body: bytes, version: Version, maximum_people: int) -> Prediction:
@@ -78,13 +80,13 @@ def predict_columns(body: bytes, version: Version, maximum_people: int) -> Predi
     if measurements is None:
         measurements = strict_reading.columns(body, maximum_people)
     probabilities = _probabilities(version, measurements)
-    outside = np.flatnonzero(~version.training_range.contains(measurements))
+    inside = version.training_range.contains(measurements)
     answer = b'{"probability_female": [%b], "outside_training_range": [%b]%b' % (
         _numbers(probabilities),
-        _numbers(outside),
+        _numbers(np.flatnonzero(~inside)),
         _identity(version.manifest.model, version.manifest.number),
     )
-    return Prediction(answer, measurements[:, 0], measurements[:, 1], probabilities)
+    return Prediction(answer, measurements[:, 0], measurements[:, 1], probabilities, inside)
 
 
 _NO_PROBABILITY = "the network's answer is no probability"

@@ -34,6 +34,12 @@ class Settings(BaseModel):
     open_scopes: str | None = None
     """Which of predict and read need no token, with commas between. Where it is not given: both while there is no
     token at all, none as soon as there is one."""
+    log_requests: Literal["problems", "all"] = "problems"
+    """Which requests are logged: those that fail, are refused or are slow; or all but probes and scrapes."""
+    slow_seconds: Annotated[float, Field(gt=0.0)] = 1.0
+    """A request that takes longer is logged."""
+    drift_window_seconds: Annotated[float, Field(ge=12.0, le=7 * 86400.0)] = 3600.0
+    """Over so much time inputs are compared with those trained on."""
     lane: Literal["fast", "flask"] = "fast"
     """Who answers predictions: the lane in front of Flask, or Flask itself. The settings below hold in the lane."""
     maximum_head_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16 << 10

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import service
+from benchmarks.metrics import microseconds_a_request
 from benchmarks.serving.questions import MEASURED, PERSON
 from model.registry.registry import Registry
 from model.registry.storage import open_storage
@@ -57,6 +58,7 @@ def microseconds(registry: Path, results: Results, hello: str) -> str:
         (f"its server, as a bare hello has it (`{hello}`)", bare),
         ("the application, from the server's call to its return", answering),
         ("&emsp;of which the prediction, bytes in, bytes out", predicting),
+        ("&emsp;of which counting the request and the person", microseconds_a_request()),
         *((f"&emsp;of which {function}", answering * share) for function, share in _sampled(ask)),
         ("what is left", serving - bare - answering),
     ]

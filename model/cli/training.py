@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from model.cli.options import common, gate_options, open_registry, reading_options, show_result
 from model.cli.outcome import outcome_as_json, outcome_in_words
 from model.cli.plots import print_plots
+from model.cli.recording import Recording, recording
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,6 +53,9 @@ class _LayersType(click.ParamType[tuple[int, ...]]):
 @gate_options
 @click.option("--publish-identical", is_flag=True, help="Publish even what is identical to the champion.")
 @click.option("--if-empty", is_flag=True, help="Do nothing if there is a champion already.")
+@click.option(
+    "--metrics-file", type=click.Path(dir_okay=False, path_type=Path), help="What came of it, for Prometheus."
+)
 def train(
     registry_path: str,
     model: str,
@@ -59,6 +64,7 @@ def train(
     data: str,
     bad_rows: str,
     if_empty: bool,
+    metrics_file: Path | None,
     thresholds: tuple[tuple[str, float], ...],
     **settings: Any,  # noqa: ANN401 - the fields of Settings, by their names
 ) -> None:
@@ -76,13 +82,15 @@ def train(
         show_result({"model": registry.model, "model_version": champion, "trained": False}, said, as_json=as_json)
         return
     asked = job.Settings(data=data, skip_bad_rows=bad_rows == "skip", thresholds=dict(thresholds), **settings)
-    console = Console(soft_wrap=True, highlight=False, quiet=as_json)
-    outcome = _run(asked, registry, console, by=whoami())
+    with recording(registry.model, metrics_file) as record:
+        console = Console(soft_wrap=True, highlight=False, quiet=as_json or record.logs)
+        outcome = _run(asked, registry, console, record, by=whoami())
+        record.finished(outcome)
     show_result(outcome_as_json(registry, outcome), outcome_in_words(registry, outcome), as_json=as_json)
     print_plots(console, outcome)
 
 
-def _run(asked: Settings, registry: Registry, console: Console, *, by: str) -> Outcome:
+def _run(asked: Settings, registry: Registry, console: Console, record: Recording, *, by: str) -> Outcome:
     """The training job, showing its progress: lines, and on a terminal a bar below them."""
     from rich.markup import escape  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
@@ -94,6 +102,7 @@ def _run(asked: Settings, registry: Registry, console: Console, *, by: str) -> O
 
         def on_epoch(epoch: int, loss: float) -> None:
             progress.update(bar, completed=epoch)
+            record.epoch(epoch, loss)
             console.print(f"epoch {epoch:>4}  loss {loss:.6f}")
 
         return job.run(asked, registry, by=by, on_epoch=on_epoch)

@@ -174,7 +174,12 @@ class Shell:
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=folder,
-            env={**environment, "STATURE_PORT": self.ports["8000"], "STATURE_PUBLISHED_PORT": self.ports["8000"]},
+            env={
+                **environment,
+                "STATURE_PORT": self.ports["8000"],
+                "STATURE_PUBLISHED_PORT": self.ports["8000"],
+                "STATURE_LOG": "text",  # what a reader sees, who has a terminal
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

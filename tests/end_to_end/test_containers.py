@@ -231,3 +231,28 @@ def test_sigterm_ends_the_service_cleanly(project: Project) -> None:
     assert time.monotonic() - started < 10
     assert project.container("service")["State"]["ExitCode"] == 0
     assert "Traceback" not in project.compose("logs", "service")
+
+
+# What is told of it
+
+
+def test_both_workers_count_on_a_file_system_that_is_read_only(project: Project) -> None:
+    assert project.request("/predict", PERSON)[0] == 200
+    ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/metrics').read().decode())"
+    scraped = project.inside("python", "-c", ask)
+    assert 'stature_worker_champion_version{worker="1"}' in scraped
+    assert 'stature_worker_champion_version{worker="2"}' in scraped
+    assert "stature-slots-" in project.inside("ls", "/dev/shm")
+
+
+def test_the_monitoring_profile_names_its_images_and_mounts_what_there_is(engine: Mapping[str, str]) -> None:
+    checkout = Project(ROOT, {**engine, "COMPOSE_PROJECT_NAME": "stature-test-monitoring"}, 0)
+    services = json.loads(checkout.compose("--profile", "monitoring", "config", "--format", "json"))["services"]
+    assert set(services) == {"init", "service", "prometheus", "grafana"}
+    for name in ("prometheus", "grafana"):
+        assert services[name]["image"].partition(":")[2].lstrip("v")[0].isdigit(), "a version, and not the latest"
+        mounted = [volume["source"] for volume in services[name]["volumes"] if volume["type"] == "bind"]
+        assert mounted
+        assert all(Path(source).is_file() for source in mounted)
+    unasked = json.loads(checkout.compose("config", "--format", "json"))["services"]
+    assert set(unasked) == {"init", "service"}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from end_to_end.running_service import RunningService, serve
+from end_to_end.scraping import named, scrape
 
 from model.tokens import new_token
 
@@ -21,9 +23,18 @@ MAXIMUM_BODY_BYTES = 40_000
 MAXIMUM_PEOPLE = 900
 OURS = (
     *("content-type", "x-request-id", "x-model-version", "x-model-digest", "allow", "retry-after", "content-length"),
-    "www-authenticate",
+    *("www-authenticate", "traceparent"),
 )
 JSON = "application/json"
+COUNTED = (
+    "requests_total",
+    "predictions_total",
+    "prediction_probability_bucket",
+    "refused_inputs_total",
+    "request_people_bucket",
+    "drift_people",
+)
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Request(NamedTuple):
@@ -154,6 +165,10 @@ def requests() -> Iterator[Request]:
     for name in ("X-Request-Id", "x-request-id", "X_Request_Id"):
         yield Request("/predict", encoded(STEVE), more=((name, "another"),))
         yield Request("/predict", encoded(STEVE), id=None, more=((name, "another"),))
+    for traceparent, body in itertools.product((TRACE, TRACE.upper(), "", "é"), (encoded(STEVE), b"{")):
+        yield Request("/predict", body, more=(("traceparent", traceparent),))
+    for name in ("traceparent", "Traceparent", "trace_parent"):
+        yield Request("/predict", encoded(STEVE), more=(("traceparent", TRACE), (name, TRACE)))
     yield Request("/predict", encoded(STEVE), more=(("Expect", "100-continue"),))
     yield Request("/predict", encoded(STEVE), more=(("Connection", "close"),))
     yield Request("/livez", b"x" * 100_000, "GET")
@@ -210,6 +225,7 @@ def lanes(_trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_both_lanes_give_the_same_answer_to_every_request(lanes: dict[str, RunningService]) -> None:
     assert "Using worker: Worker" in lanes["fast"].log.read_text()
     assert "Using worker: gthread" in lanes["flask"].log.read_text()
+    before = {lane: scrape(service) for lane, service in lanes.items()}
     asked = list(requests())
     assert len(asked) > 500
     statuses = set()
@@ -218,6 +234,12 @@ def test_both_lanes_give_the_same_answer_to_every_request(lanes: dict[str, Runni
         assert fast == flask, request
         statuses.add(fast[0])
     assert statuses == {200, 400, 404, 405, 413, 415, 422}
+    fast_counts, flask_counts = (
+        [Counter(named(after, f"stature_{name}")) - Counter(named(before[lane], f"stature_{name}")) for name in COUNTED]
+        for lane, after in ((lane, scrape(service)) for lane, service in lanes.items())
+    )
+    assert fast_counts == flask_counts
+    assert fast_counts[0].total() == len(asked) + 1, "the scrape before is counted too"
 
 
 def test_both_lanes_let_in_the_same_callers(trained: Registry, tmp_path: Path) -> None:

@@ -35,6 +35,23 @@ def test_the_registry_benchmark_measures_both_storages(tmp_path: Path) -> None:
     ]
 
 
+def test_what_counting_costs_a_request_is_measured_beside_the_library() -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "metrics.py")], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert len(re.findall(r"^\| [a-z', ]+ \| [0-9.]+ \|$", done.stdout, re.MULTILINE)) == 2
+
+
+def test_the_drift_benchmark_finds_what_is_shifted_and_nothing_else() -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "drift.py"), "2"], capture_output=True, text=True, check=True, timeout=300
+    )
+    rows = re.findall(r"^\| (.+?) \| (200|500|2,000) \| 2 \| ([0-9.]+)% \|", done.stdout, re.MULTILINE)
+    assert len(rows) == 24
+    assert {found for people, _, found in rows if people.startswith("the same")} == {"0.00"}
+    assert {found for people, _, found in rows if people.startswith("pounds")} == {"100.00"}
+
+
 def test_the_training_benchmark_holds_trainers_against_each_other_on_the_same_people(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / "training.py"), "--people", "400", "--repeats", "1", "--quick"],

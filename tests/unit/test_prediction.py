@@ -230,7 +230,7 @@ def test_more_people_than_allowed_are_refused_as_such(version: Version) -> None:
 
 def test_a_prediction_says_what_it_is_made_of(version: Version) -> None:
     alone = predict_one(body(STEVE), version, MOST)
-    assert alone[1:] == (73 / 0.45359237, 182 / 2.54, json.loads(alone.body)["probability_female"])
+    assert alone[1:] == (73 / 0.45359237, 182 / 2.54, json.loads(alone.body)["probability_female"], True)
     for predict, document in (
         (predict_batch, {"instances": [STEVE, ALICE]}),
         (predict_columns, {"weight_kg": [73, 58.5], "height_cm": [182, 160]}),
