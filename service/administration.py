@@ -33,7 +33,7 @@ def _whole(value: Any) -> Any:  # noqa: ANN401 - anything may have been sent
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Number = Annotated[int, BeforeValidator(_whole), Field(ge=1, lt=10**10)]
+Number = Annotated[int, Field(ge=1, lt=10**10), BeforeValidator(_whole)]
 
 
 class Change(BaseModel):

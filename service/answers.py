@@ -153,6 +153,38 @@ class Ready(FromVersion):
     log_number: Annotated[int, Field(ge=0)]
 
 
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class DriftFinding(Answer):
+    """One thing that is not as in training: a name for programs, and words."""
+
+    code: str
+    detail: str
+
+
+class DriftOfInput(Answer):
+    """How far an input has moved, and its means."""
+
+    population_stability_index: Annotated[float, Field(ge=0.0)]
+    mean: float
+    mean_in_training: float
+    unit: Literal["kg", "cm"]
+
+
+class Drift(Answer):
+    """Whether the people asked about are like those trained on. While there are few, as little as possible is said."""
+
+    verdict: Literal["as_trained", "drifted", "too_few_requests", "nothing_to_compare_with"]
+    detail: str
+    people: Annotated[int, Field(ge=0)]
+    findings: list[DriftFinding]
+    inputs: dict[Literal["weight", "height"], DriftOfInput]
+    outside_training_range: Share | None
+    refused: Share | None
+    refused_by_reason: dict[str, Share]
+
+
 class FieldProblem(Answer):
     """One thing that is wrong in a body."""
 

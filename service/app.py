@@ -57,9 +57,9 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
     _add_registry(app, live_models)
     _add_administration(app, settings, live_models)
     _add_probes(app, live_models)
+    _add_observation(app, observer)
     add_page(app)
     add_api_page(app)
-    _add_observation(app, observer)
     app.before_request(_take_request_id)
     app.before_request(_checked_by(Access.of(settings)))
     app.after_request(_name_request)
@@ -76,9 +76,12 @@ def from_environment() -> Flask:
 def _add_predictions(app: Flask, settings: Settings, live_models: LiveModels, observer: Observer) -> None:
     def answer(predict: Predict, version: Version) -> Response:
         g.version = version.manifest.number
-        explain = _explain(predict)
+        explain, observe = _explain(predict), _flag("observe", default=True)
         body = _json_body(settings.maximum_body_bytes)
-        predicted = observer.predict(predict, body, version, settings.maximum_people)
+        if observe:
+            predicted = observer.predict(predict, body, version, settings.maximum_people)
+        else:
+            predicted = predict(body, version, settings.maximum_people)
         response = Response(explained(predicted, version) if explain else predicted.body, mimetype="application/json")
         response.headers["X-Model-Version"] = str(version.manifest.number)
         response.headers["X-Model-Digest"] = version.manifest.digest

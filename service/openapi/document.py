@@ -56,6 +56,7 @@ _ANSWERS: tuple[type[BaseModel], ...] = (
     answers.Log,
     answers.Alive,
     answers.Ready,
+    answers.Drift,
     answers.Problem,
     answers.InvalidBodyProblem,
     answers.ConflictProblem,

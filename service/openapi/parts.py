@@ -130,6 +130,12 @@ EXPLAIN: Document = {
     "description": "Whether to tell how far each measurement moved the probability from that of the average person.",
     "schema": {"type": "boolean", "default": False},
 }
+OBSERVE: Document = {
+    "name": "observe",
+    "in": "query",
+    "description": "Whether these are people to be counted in `/metrics` and `/drift`. A drawing or a trial is none.",
+    "schema": {"type": "boolean", "default": True},
+}
 HEADERS: Document = {
     "X-Request-Id": {
         "description": "The request's name, yours or a new one.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from service import answers, errors
 from service.openapi.parts import (
     EXPLAIN,
+    OBSERVE,
     Document,
     answer,
     get,
@@ -62,6 +63,9 @@ _BODY = (
 _WHICH = (errors.NotFoundError, errors.NotReadyError)
 
 
+_EXPOSITIONS = ("text/plain", "application/openmetrics-text")
+
+
 def paths() -> Document:
     """All of them, by their paths."""
     return _prediction_paths() | _registry_paths() | _administration_paths() | _other_paths()
@@ -73,7 +77,7 @@ def _prediction_paths() -> Document:
         name = suffix.removeprefix("/") or "one"
         body = {"required": True, "content": {"application/json": {"schema": ref(request), "examples": named(given)}}}
         told = answer(kind, "The probabilities.", answered, "X-Model-Version", "X-Model-Digest")
-        explain = [] if suffix else [EXPLAIN]
+        flags = [OBSERVE] if suffix else [EXPLAIN, OBSERVE]
         found[f"/predict{suffix}"] = {
             "post": operation(
                 f"predict_{name}",
@@ -81,7 +85,7 @@ def _prediction_paths() -> Document:
                 f"{summary}, by the champion",
                 told,
                 (*_BODY, errors.NotReadyError),
-                parameters=explain,
+                parameters=flags,
                 requestBody=body,
             )
         }
@@ -92,7 +96,7 @@ def _prediction_paths() -> Document:
                 f"{summary}, by the version that is named",
                 told,
                 (*_BODY, *_WHICH),
-                parameters=[parameter("name"), *explain],
+                parameters=[parameter("name"), *flags],
                 requestBody=body,
             )
         }
@@ -180,6 +184,24 @@ def _other_paths() -> Document:
             "Whether a verified champion is in memory",
             answer(answers.Ready, "It is.", {"ready": {"status": "ready"} | _FROM | {"log_number": 1}}),
             (errors.NotReadyError,),
+        ),
+        "/metrics": get(
+            "read_metrics",
+            "Observation",
+            "What Prometheus asks for",
+            {
+                "200": {
+                    "description": "The metrics, in the text format, or in OpenMetrics for who accepts it.",
+                    "content": {kind: {"schema": {"type": "string"}} for kind in _EXPOSITIONS},
+                    "headers": headers(),
+                }
+            },
+        ),
+        "/drift": get(
+            "read_drift",
+            "Observation",
+            "Whether the people asked about are like those trained on",
+            answer(answers.Drift, "What the last hour or so shows."),
         ),
         "/": get("page", "Pages", "The page", _file("The page.", "text/html")),
         "/static/{name}": get(

@@ -1,4 +1,6 @@
 // The page: what is entered goes to the service, what it answers is shown, and a version is chosen.
+//
+// What is tried out here is no traffic, and the grid of a drawing least of all: `observe=false` keeps both out of drift.
 
 import { Problem, get, newestOnly, post, useToken } from "./api.js";
 import { say, showAnswer, showNothing } from "./answer.js";
@@ -85,8 +87,8 @@ function showProblem(problem) {
 
 const predictNewest = newestOnly(async (isNewest, asked, shown, version) => {
   try {
-    const answers = [post(`versions/${version}/predict?explain=true`, asked)];
-    if (champion !== null && version !== champion) answers.push(post(`versions/${champion}/predict`, asked));
+    const answers = [post(`versions/${version}/predict?observe=false&explain=true`, asked)];
+    if (champion !== null && version !== champion) answers.push(post(`versions/${champion}/predict?observe=false`, asked));
     const [answer, other] = await Promise.all(answers);
     if (!isNewest()) return;
     for (const quantity of ["weight", "height"]) complain(quantity, "");
@@ -141,7 +143,7 @@ async function manifestOf(version) {
 async function drawn(version) {
   if (!surfaces.has(version)) {
     const manifest = await manifestOf(version);
-    surfaces.set(version, await surfaceOf(manifest, (columns) => post(`versions/${version}/predict/columns`, columns)));
+    surfaces.set(version, await surfaceOf(manifest, (columns) => post(`versions/${version}/predict/columns?observe=false`, columns)));
   }
   return surfaces.get(version);
 }
@@ -150,7 +152,7 @@ async function fillTable() {
   if (!byId("table").open || chosen === null || !surfaces.has(chosen)) return;
   const { weight, height } = surface.axes(8, 10);
   const rows = height.toReversed();
-  const answer = await post(`versions/${chosen}/predict/columns`, {
+  const answer = await post(`versions/${chosen}/predict/columns?observe=false`, {
     weight_lb: rows.flatMap(() => weight.map(({ canonical }) => canonical)),
     height_in: rows.flatMap(({ canonical }) => weight.map(() => canonical)),
   });

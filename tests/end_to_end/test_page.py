@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STEVE = {"weight_kg": 73, "height_cm": 182}
 ADDRESSES = re.compile(
     r"/|/docs|/openapi\.json|/static/[a-z]+\.(js|css|svg)|/aliases|/log\?after=\d+&limit=12"
-    r"|/versions\?(before=\d+&)?limit=10|/versions/\d+(/report|/predict(\?explain=true|/columns)?)?"
+    r"|/versions\?(before=\d+&)?limit=10|/versions/\d+(/report|/predict(/columns)?\?observe=false(&explain=true)?)?"
 )
 """All that the pages ask for. No measurement is in any of it."""
 
@@ -416,6 +416,21 @@ def test_a_token_is_asked_for_and_kept_in_memory_only(
         assert token not in page.content()
         page.reload()
         expect(asked).to_be_visible()
+
+
+def test_what_is_tried_on_the_page_is_not_counted_as_people(
+    visit: Callable[..., Visit], service: RunningService
+) -> None:
+    def people() -> int:
+        counted: int = service.request("GET", "/drift")[1]["people"]
+        return counted
+
+    before = people()
+    page = visit().open()
+    expect(page.get_by_role("slider")).to_be_visible()
+    enter(page, Weight_kg="90")
+    expect(number(page)).to_have_text(in_per_cent(probability(service, {"weight_kg": 90, "height_cm": 182})))
+    assert people() == before + 1  # whom this test itself has asked about
 
 
 # Everybody

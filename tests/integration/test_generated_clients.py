@@ -13,6 +13,8 @@ import pytest
 from end_to_end.container_engine import ROOT
 from end_to_end.running_service import RunningService, serve
 
+from model.tokens import SCOPES, new_token
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -79,12 +81,15 @@ def test_a_client_in_typescript(service: RunningService, description: Path, tmp_
 
 
 @pytest.mark.slow
-def test_schemathesis_finds_no_answer_that_is_not_as_described(service: RunningService, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_answer_that_is_not_as_described(trained: Registry, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", "venv", folder=tmp_path)
     run(tmp_path / "venv" / "bin" / "pip", "install", "--quiet", "schemathesis==4.32.5", folder=tmp_path)
+    token, line = new_token("schemathesis", SCOPES)
+    arguments = ("--checks", "all", "--seed", "1", "--max-examples", "50", "--phases", "examples,coverage,fuzzing")
     # That two lists are equally long is more than a schema can say.
     only, columns = ("--exclude-path-regex", "columns$"), ("--include-path-regex", "columns$")
-    for chosen in (only, (*columns, "--exclude-checks", "positive_data_acceptance")):
-        arguments = ("--checks", "all", "--seed", "1", "--max-examples", "50", "--phases", "examples,coverage,fuzzing")
-        command = (tmp_path / "venv" / "bin" / "schemathesis", "run", *arguments, *chosen)
-        run(*command, f"http://127.0.0.1:{service.port}/openapi.json", folder=tmp_path)
+    with serve(trained.storage.root, tmp_path / "log", "--workers", "1", STATURE_TOKENS=line) as guarded:
+        for chosen in (only, (*columns, "--exclude-checks", "positive_data_acceptance")):
+            command = (tmp_path / "venv" / "bin" / "schemathesis", "run", *arguments, *chosen)
+            header = ("--header", f"Authorization: Bearer {token}")
+            run(*command, *header, f"http://127.0.0.1:{guarded.port}/openapi.json", folder=tmp_path)
