@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-pytest_plugins = ["stores.fixtures"]
+pytest_plugins = ["stores.fixtures", "end_to_end.container_fixtures"]
 
 
 # How long an example takes says more of the machine's load than of the code.
