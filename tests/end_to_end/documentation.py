@@ -37,7 +37,7 @@ from pathlib import Path
 
 from end_to_end.container_engine import ROOT, eventually, free_port
 
-PORTS = ("8000", "8001", "8002", "8003")
+PORTS = ("8000", "8001", "8002", "8003", "8080")
 """The ports that documents name."""
 
 _FENCE = re.compile(r"^ *(```+) *([^\s`]*)[^`]*$")
@@ -174,7 +174,12 @@ class Shell:
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=folder,
-            env={**environment, "STATURE_PORT": self.ports["8000"], "STATURE_PUBLISHED_PORT": self.ports["8000"]},
+            env={
+                **environment,
+                "STATURE_PORT": self.ports["8000"],
+                "STATURE_PUBLISHED_PORT": self.ports["8000"],
+                "STATURE_PROXY_PORT": self.ports["8080"],
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
