@@ -62,4 +62,4 @@ lock:
 	$(LOCK) --group build --constraints requirements/development.txt --output-file requirements/build.txt
 
 clean:
-	rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .benchmarks build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

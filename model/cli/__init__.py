@@ -4,16 +4,16 @@ What takes long to import (numpy, duckdb, rich) is imported by the commands that
 --model and --json; a flag beats the environment, the environment beats the default. Exit codes: 0 done, 1 it could not
 be done and standard error says why, 2 the command was not understood.
 
-options.py   what all commands share
-serving.py   up, serve, predict
-training.py  train
-versions.py  models, show, verify
-comparing.py diff, reproduce
-elsewhere.py export
-aliases.py   log, promote, rollback
-comparing.py diff, reproduce
-elsewhere.py export
-upkeep.py    delete, prune, doctor
+options.py    what all commands share
+serving.py    up, serve, predict
+training.py   train
+evaluating.py evaluate, recalibrate
+outcome.py    what these three say
+versions.py   models, show, verify
+aliases.py    log, promote, rollback
+comparing.py  diff, reproduce
+elsewhere.py  export
+upkeep.py     delete, prune, doctor
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import click
 from model.cli.aliases import log, promote, rollback
 from model.cli.comparing import diff, reproduce
 from model.cli.elsewhere import export
+from model.cli.evaluating import evaluate, recalibrate
 from model.cli.serving import predict, serve, up
 from model.cli.training import train
 from model.cli.upkeep import delete, doctor, prune
@@ -62,7 +63,7 @@ def main() -> None:
 
 
 for _command in (
-    *(up, serve, train, predict, models, show, diff, log, promote, rollback, delete, verify),
+    *(up, serve, train, evaluate, recalibrate, predict, models, show, diff, log, promote, rollback, delete, verify),
     *(prune, reproduce, export, doctor),
 ):
     main.add_command(_command)

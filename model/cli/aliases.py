@@ -29,7 +29,11 @@ def log(registry_path: str, model: str, *, as_json: bool, moment: str | None) ->
             str(record.number),
             f"{record.at:%Y-%m-%d %H:%M:%S}",
             record.by,
-            f"{record.operation.name} {record.operation.version or ''}".strip(),
+            " ".join(
+                str(part)
+                for part in (record.operation.name, record.operation.alias, record.operation.version)
+                if part is not None
+            ),
             ", ".join(f"{alias} {number}" for alias, number in sorted(record.state.aliases.items())),
             record.reason,
         )
@@ -46,14 +50,30 @@ def log(registry_path: str, model: str, *, as_json: bool, moment: str | None) ->
 @click.command()
 @common
 @moving
+@click.option(
+    "--alias", default="champion", show_default=True, help="Or another, such as challenger, which serves by its name."
+)
 @click.argument("name", metavar="VERSION|ALIAS")
-def promote(registry_path: str, model: str, *, as_json: bool, name: str, expect: Any, reason: str) -> None:  # noqa: ANN401
+def promote(
+    registry_path: str,
+    model: str,
+    *,
+    as_json: bool,
+    name: str,
+    alias: str,
+    expect: Any,  # noqa: ANN401
+    reason: str,
+) -> None:
     """Make a version the champion. Running services have it within two seconds."""
     from model.registry.registry import whoami  # noqa: PLC0415
 
     registry = open_registry(registry_path, model)
     number = resolve(registry, name, registry.head())
-    print_head(registry.promote(number, by=whoami(), reason=reason, expect=expect), registry, as_json=as_json)
+    if alias == "champion":
+        head = registry.promote(number, by=whoami(), reason=reason, expect=expect)
+    else:
+        head = registry.set_alias(number, alias, by=whoami(), reason=reason, expect=expect)
+    print_head(head, registry, as_json=as_json)
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -59,6 +60,85 @@ def moving(command: Command) -> Command:
     for option in (
         click.option("--reason", default="", help="Why, for the log."),
         click.option("--expect", type=_ExpectType(), help="Refuse unless this version is champion."),
+    ):
+        command = option(command)
+    return command
+
+
+def reading_options(command: Command) -> Command:
+    """The options of what reads a file of people."""
+    for option in (
+        click.option(
+            "--bad-rows",
+            type=click.Choice(["refuse", "skip"]),
+            default="refuse",
+            show_default=True,
+            help="Refuse a file with bad rows, or leave them out and count them.",
+        ),
+        click.option("--female-code", metavar="NUMBER", help="The number that means female, where gender is a number."),
+    ):
+        command = option(command)
+    return command
+
+
+class _ThresholdType(click.ParamType[tuple[str, float]]):
+    name = "METRIC=VALUE"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        parameter: click.Parameter | None,
+        context: click.Context | None,
+    ) -> tuple[str, float]:
+        metric, _, threshold = value.partition("=")
+        try:
+            number = float(threshold)
+        except ValueError:
+            number = math.nan
+        if metric not in METRICS or not math.isfinite(number):
+            self.fail(f"{value!r} is not one of {', '.join(METRICS)}, and =, and a number", parameter, context)
+        return metric, number
+
+
+def gate_options(command: Command) -> Command:
+    """The options of what ends at the gate."""
+    for option in (
+        click.option(
+            "--otherwise",
+            type=click.Choice(["nothing", "challenger"]),
+            default="nothing",
+            show_default=True,
+            help="What becomes of a version that is not promoted.",
+        ),
+        click.option("--holdout", metavar="FILE", help="People who judge, instead of those held out of the data."),
+        click.option(
+            "--min-relative-change",
+            type=float,
+            default=0.0,
+            show_default=True,
+            help="The same as a share of the champion's log-loss.",
+        ),
+        click.option(
+            "--min-absolute-change",
+            type=float,
+            default=0.0,
+            show_default=True,
+            help="By how much its log-loss must at least be lower than the champion's.",
+        ),
+        click.option(
+            "--threshold",
+            "thresholds",
+            type=_ThresholdType(),
+            multiple=True,
+            help="A value that a metric must reach, such as log_loss=0.45 or roc_auc=0.85. Repeatable.",
+        ),
+        click.option(
+            "--promote",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            show_default=True,
+            help="Make the version champion if it passes the gate, in any case, or not at all.",
+        ),
     ):
         command = option(command)
     return command

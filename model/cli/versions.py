@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from model.cli.options import METRICS, common, open_registry, resolve, show_result, table
 from model.errors import CorruptionError, NotFoundError
+
+if TYPE_CHECKING:
+    from model.registry.manifest import Manifest
 
 
 @click.command()
@@ -61,10 +65,7 @@ def show(registry_path: str, model: str, *, as_json: bool, name: str) -> None:
             f"weights    {path}",
             f"digest     {manifest.digest}",
             f"created    {manifest.created_at:%Y-%m-%d %H:%M:%S} UTC by {manifest.created_by}",
-            (
-                f"trained    {manifest.trainer.name}, {'-'.join(map(str, manifest.layer_sizes))}, "
-                f"seed {manifest.trainer.seed}, on {manifest.data.trained_people:,} people of {manifest.data.source}"
-            ),
+            _made_in_words(manifest),
             f"verdict    {'promote' if manifest.verdict.promote else 'do not promote'}: {manifest.verdict.reason}",
             *(f"{metric:<18} {getattr(manifest.evaluation.metrics, metric):.4f}" for metric in METRICS),
             "",
@@ -72,6 +73,17 @@ def show(registry_path: str, model: str, *, as_json: bool, name: str) -> None:
         ]
     )
     show_result({**document, "aliases": aliases, "weights_path": path}, said, as_json=as_json)
+
+
+def _made_in_words(manifest: Manifest) -> str:
+    people = f"on {manifest.data.trained_people:,} people of {manifest.data.source}"
+    if (found := manifest.recalibration) is not None:
+        return (
+            f"made       from version {manifest.parent} by {manifest.trainer.name}, {people}: "
+            f"log-odds times {found.slope:.4f}, plus {found.intercept:.4f}"
+        )
+    layers = "-".join(map(str, manifest.layer_sizes))
+    return f"trained    {manifest.trainer.name}, {layers}, seed {manifest.trainer.seed}, {people}"
 
 
 @click.command()

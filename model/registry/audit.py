@@ -10,7 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from model.errors import CorruptionError, NotFoundError, StorageError
-from model.registry.log import PREVIOUS, Head, Record, apply, in_words
+from model.registry.log import CHAMPION, PREVIOUS, Head, Record, apply, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from model.registry.registry import Registry
 
 _UNREADABLE = (CorruptionError, NotFoundError, StorageError)
-_KNOWN_OPERATIONS = {"promote", "rollback", "delete", "judge"}
+_KNOWN_OPERATIONS = {"promote", "rollback", "set_alias", "delete", "judge"}
 
 
 def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str]:
@@ -107,5 +107,7 @@ def _inconsequent(record: Record, before: Head) -> Iterator[str]:
         yield f"{name} has the operation {operation.name!r:.80}, which this release of Stature does not know"
     elif operation.name == "rollback" and PREVIOUS not in before.state.aliases:
         yield f"{name} rolls back, and there was no previous champion"
+    elif operation.name == "set_alias" and operation.alias in (None, CHAMPION, PREVIOUS):
+        yield f"{name} sets the alias {operation.alias}, which only promoting and rolling back may move"
     elif apply(operation, before.state) != record.state:
         yield f"{name} has a state that does not follow from its operation"

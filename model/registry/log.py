@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, ConfigDict, Field
 
 from model.registry.manifest import Name, Number, Sha256, Stored, Transaction, Verdict
 
-CHAMPION, PREVIOUS = "champion", "previous"
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 
 Expect = int | Literal["none"] | None
 """The version that an alias must point at for a move to be made, "none" for no version, None for any."""
@@ -24,6 +24,8 @@ class Operation(Stored):
 
     name: str
     version: Number | None = None
+    alias: Name | None = None
+    """Which alias was set, where it is neither champion nor previous."""
     expect: Number | Literal["none"] | None = None
 
 
@@ -89,6 +91,8 @@ def apply(operation: Operation, state: State) -> State:
         aliases[CHAMPION] = operation.version
     elif operation.name == "rollback":
         aliases[CHAMPION], aliases[PREVIOUS] = aliases[PREVIOUS], aliases[CHAMPION]
+    elif operation.name == "set_alias" and operation.version is not None and operation.alias is not None:
+        aliases[operation.alias] = operation.version
     elif operation.name == "delete" and operation.version is not None:
         return state.model_copy(update={"deleted": tuple(sorted({*state.deleted, operation.version}))})
     return state.model_copy(update={"aliases": aliases})

@@ -102,7 +102,8 @@ class Data(Stored):
 
 
 class Trainer(Stored):
-    name: Literal["sgd", "gauss_newton"]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    """`sgd`, `gauss_newton`, `platt_scaling`; a later release may have others."""
     loss: Literal["mean_squared_error", "log_loss"]
     hyperparameters: dict[str, float | int | bool]
     seed: int
@@ -125,14 +126,57 @@ class Metrics(Stored):
     calibration_error: float
 
 
+class ReliabilityBin(Stored):
+    """Of five people or more who were given a probability between two: what was said on average, what was so."""
+
+    lower: float
+    upper: float
+    people: int
+    mean_probability_female: float
+    share_female: float
+
+
+Band = tuple[float | None, float | None]
+
+
+class Slice(Stored):
+    """The metrics of five people or more: of a gender, of a band of weight or height (from, and up to), or of both."""
+
+    gender: Literal["male", "female"] | None
+    weight_lb: Band | None
+    height_in: Band | None
+    people: int
+    log_loss: float
+    brier_score: float
+    accuracy: float
+    calibration_error: float | None
+    calibration_error_floor: float | None
+
+
 class Evaluation(Stored):
     """The metrics of the version, and on the same people those of two models that anyone can have for nothing."""
 
     people: int
-    population: Literal["held_out", "trained_on"]
+    population: Literal["held_out", "trained_on", "everyone"]
     metrics: Metrics
     base_rate: Metrics
     logistic_regression: Metrics | None
+    intervals: dict[str, Pair] = Field(default_factory=dict)
+    """Of each metric, at 95 %."""
+    calibration_error_floor: float | None = None
+    """The calibration error that so few people would show of probabilities that are exactly right."""
+    reliability: tuple[ReliabilityBin, ...] = ()
+    slices: tuple[Slice, ...] = ()
+
+
+class Holdout(Stored):
+    """A file of people who judged, instead of those held out of the data."""
+
+    source: str
+    fingerprint: Sha256
+    people: int
+    also_trained_on: int
+    """How many of them have the row of someone trained on."""
 
 
 class Verdict(Stored):
@@ -147,6 +191,25 @@ class Verdict(Stored):
     people: int
     same_data: bool | None
     """Whether that champion was trained on the same data. Held-out people are held out in all data alike."""
+    base_rate_log_loss: float | None = None
+    difference: float | None = None
+    """Of the two log-losses: below 0 where the candidate's is lower."""
+    difference_interval: Pair | None = None
+    """At 95 %, paired: both on the same people."""
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    min_absolute_change: float = 0.0
+    min_relative_change: float = 0.0
+    holdout: Holdout | None = None
+
+
+class Recalibration(Stored):
+    """How the output layer of the parent was moved: its total became slope · total + intercept."""
+
+    parent_digest: Sha256
+    slope: Annotated[float, Field(gt=0.0)]
+    intercept: float
+    people: int
+    """How many it was fitted on."""
 
 
 class Probe(Stored):
@@ -172,6 +235,7 @@ class Draft(Stored):
     evaluation: Evaluation
     verdict: Verdict
     parent: Number | None = None
+    recalibration: Recalibration | None = None
     probes: Annotated[tuple[Probe, ...], Field(min_length=1, max_length=100)]
 
     @field_validator("layer_sizes")

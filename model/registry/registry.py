@@ -31,7 +31,7 @@ from model.errors import (
     SettingsError,
     StorageError,
 )
-from model.registry.log import PREVIOUS, Expect, Head, Operation, Record, apply, in_words
+from model.registry.log import CHAMPION, PREVIOUS, Expect, Head, Operation, Record, apply, in_words
 from model.registry.manifest import (
     MAXIMUM_MANIFEST_BYTES,
     Draft,
@@ -59,12 +59,7 @@ class Registry:
     """The versions of one model and the log of its aliases."""
 
     def __init__(self, storage: Storage, model: str) -> None:
-        try:
-            self.model: str = TypeAdapter(Name).validate_python(model)
-        except ValidationError:
-            raise SettingsError(
-                f"{model!r} cannot name a model: lower-case letters, digits, - and _ are expected, a letter first"
-            ) from None
+        self.model = _check_name(model, "a model")
         self.storage = storage
 
     def __str__(self) -> str:
@@ -209,6 +204,24 @@ class Registry:
                 raise RefusedError(f"model {self.model} has no previous champion to roll back to")
             self.load(previous)
             return Operation(name="rollback", version=previous, expect=expect)
+
+        return self._append(operation, expect=expect, by=by, reason=reason)
+
+    def set_alias(self, number: int, alias: str, *, by: str, reason: str = "", expect: Expect = None) -> Head:
+        """Let an alias such as `challenger` name a version. Nothing is written if it does already.
+
+        Raises RefusedError for `champion` and `previous`, which move by promoting and rolling back, SettingsError for
+        a name that no alias can have, NotFoundError, CorruptionError, ExpectationError.
+        """
+        if alias in (CHAMPION, PREVIOUS):
+            raise RefusedError(f"the alias {alias} moves by promoting and rolling back alone")
+        _check_name(alias, "an alias")
+        self.load(number)
+
+        def operation(head: Head) -> Operation | None:
+            if head.state.aliases.get(alias) == number:
+                return None
+            return Operation(name="set_alias", version=number, alias=alias, expect=expect)
 
         return self._append(operation, expect=expect, by=by, reason=reason)
 
@@ -379,6 +392,15 @@ def whoami() -> str:
     except (OSError, KeyError):  # a container's user may have no name
         user = f"uid {os.getuid()}"
     return f"{user}@{platform.node()}"
+
+
+def _check_name(name: str, what: str) -> str:
+    try:
+        return str(TypeAdapter(Name).validate_python(name))
+    except ValidationError:
+        raise SettingsError(
+            f"{name!r} cannot name {what}: lower-case letters, digits, - and _ are expected, a letter first"
+        ) from None
 
 
 def _key(prefix: str, number: int) -> str:

@@ -8,14 +8,13 @@ import numpy as np
 
 from model import units
 from model.predictor import FEMALE, MALE, Predictor
+from model.training.together import FEWEST_TOGETHER, merged
 
 if TYPE_CHECKING:
     from model.network.network import Array
     from model.training.people import People
 
 _PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
-_FEWEST_TOGETHER = 5
-"""No figure in a manifest may show fewer people than these: bins are merged, and outer percentiles left away."""
 _BIN_LB, _BIN_IN = 10.0, 1.0
 
 
@@ -23,7 +22,7 @@ def describe(people: People) -> dict[str, Any]:
     """What the people of one gender look like, without showing any one of them."""
     mean = np.average(people.measurements, axis=0, weights=people.counts)
     covariance = np.cov(people.measurements, rowvar=False, fweights=people.counts.astype(np.int64), ddof=0)
-    shown = [percent for percent in _PERCENTILES if min(percent, 100 - percent) * len(people) >= 100 * _FEWEST_TOGETHER]
+    shown = [percent for percent in _PERCENTILES if min(percent, 100 - percent) * len(people) >= 100 * FEWEST_TOGETHER]
     percentiles: dict[str, dict[str, float]] = {}
     histograms: dict[str, dict[str, tuple[float, ...]]] = {}
     columns = (
@@ -46,18 +45,11 @@ def describe(people: People) -> dict[str, Any]:
 
 def _merged(edges: Array, people: Array) -> dict[str, tuple[float, ...]]:
     """A bin of fewer than five people is merged with its neighbours, so that the first and the last show nobody."""
-    merged_edges, merged_people, together = [float(edges[0])], list[int](), 0
-    for upper_edge, count in zip(edges[1:].tolist(), people.astype(np.int64).tolist(), strict=True):
-        together += count
-        if together >= _FEWEST_TOGETHER:
-            merged_edges.append(upper_edge)
-            merged_people.append(together)
-            together = 0
-    if not merged_people:
-        return {"edges": (), "people": ()}
-    merged_edges[-1] = float(edges[-1])
-    merged_people[-1] += together
-    return {"edges": tuple(merged_edges), "people": tuple(merged_people)}
+    groups = merged(people.tolist())
+    return {
+        "edges": tuple(float(edges[bin_]) for bin_ in [*(start for start, _ in groups), *[len(people)] * bool(groups)]),
+        "people": tuple(int(people[start:end].sum()) for start, end in groups),
+    }
 
 
 def _deviation(people: People) -> Array:

@@ -83,6 +83,10 @@ class People:
         return np.column_stack([rows[:, :3], counts])
 
 
+_DECIMALS_OF_A_ROW = 4
+"""As in the hash that decides who is held out."""
+
+
 def read_people(
     data: str,
     *,
@@ -138,6 +142,16 @@ def _check_enough(people: People, *, fewest: int, hold_out: bool) -> None:
                 f"{people.source} is too small or too uniform: of its {len(people)} people, {len(part)} are {what}, "
                 f"{women} female and {len(part) - women} male, and at least {fewest_of_a_gender} of each are needed"
             )
+
+
+def shared_people(people: People, others: People) -> int:
+    """How many of these people have a row (to four decimals of a pound and an inch) that others have too."""
+    keys = [
+        np.column_stack([np.round(part.measurements, _DECIMALS_OF_A_ROW), part.female]) for part in (people, others)
+    ]
+    _, row = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
+    is_shared = np.isin(row[: len(people.female)], row[len(people.female) :])
+    return int(people.counts[is_shared].sum())
 
 
 def _sha256(rows: Array) -> str:

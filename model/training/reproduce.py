@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
-from model.errors import CorruptionError, SettingsError
+from model.errors import CorruptionError, NotFoundError, SettingsError
 from model.registry.difference import Differences, Gap, differing, gap
-from model.training.job import Settings, check, data_of, fit, people_of, software
-from model.training.people import SHIPPED
+from model.training.job import Settings, check, fit, people_of
+from model.training.people import SHIPPED, read_people
+from model.training.publication import data_of, software
+from model.training.recalibration import recalibrate
 
 if TYPE_CHECKING:
     from model.network.trainers import OnEpoch
     from model.predictor import Predictor
     from model.registry.manifest import Manifest, Stored
     from model.registry.registry import Registry
+    from model.registry.version import Version
 
 _HYPERPARAMETERS = {"sgd": {"learning_rate", "learning_rate_decay", "shuffle"}, "gauss_newton": {"restarts", "l2"}}
 
@@ -60,26 +63,32 @@ class Reproduction:
 def settings_of(manifest: Manifest, *, data: str | None = None, female_code: str | None = None) -> Settings:
     """What the training of this version was asked to do. SettingsError where that cannot be known."""
     name, trainer = f"version {manifest.number} of {manifest.model}", manifest.trainer
-    if data is None and manifest.data.source not in SHIPPED:
+    source = _source(manifest, data)
+    if trainer.name not in _HYPERPARAMETERS or set(trainer.hyperparameters) != _HYPERPARAMETERS[trainer.name]:
         raise SettingsError(
-            f"{name} was trained on {manifest.data.source}: say where that file is now, with --data FILE"
-        )
-    if set(trainer.hyperparameters) != _HYPERPARAMETERS[trainer.name]:
-        raise SettingsError(
-            f"{name} was trained by another release of Stature, {manifest.software.stature}, with hyperparameters "
-            f"that this one does not have: {', '.join(trainer.hyperparameters)}"
+            f"{name} was trained by another release of Stature, {manifest.software.stature}, with a trainer or "
+            f"hyperparameters that this one does not have: {', '.join([trainer.name, *trainer.hyperparameters])}"
         )
     hyperparameters: dict[str, Any] = dict(trainer.hyperparameters)
     return Settings(
-        data=data or manifest.data.source,
+        data=source,
         female_code=female_code,
         skip_bad_rows=True,  # a row that was left out is told by what the manifest says of the data
         hidden=manifest.layer_sizes[1:-1],
-        trainer=trainer.name,
+        trainer="sgd" if trainer.name == "sgd" else "gauss_newton",
         epochs=trainer.epochs if trainer.name == "sgd" else None,
         seed=trainer.seed,
         **hyperparameters,
     )
+
+
+def _source(manifest: Manifest, data: str | None) -> str:
+    if data is None and manifest.data.source not in SHIPPED:
+        raise SettingsError(
+            f"version {manifest.number} of {manifest.model} was trained on {manifest.data.source}: "
+            "say where that file is now, with --data FILE"
+        )
+    return data or manifest.data.source
 
 
 def reproduce(
@@ -92,11 +101,17 @@ def reproduce(
 ) -> Reproduction:
     """Train this version again and hold it against what is recorded. Raises StatureError of every kind."""
     manifest = registry.manifest(number)
-    settings = settings_of(manifest, data=data, female_code=female_code)
-    check(settings, registry)
-    people = people_of(settings)
-    with threadpool_limits(1, user_api="blas"):  # as the training job does
-        predictor, trainer = fit(settings, people, on_epoch)
+    if manifest.recalibration is None:
+        settings = settings_of(manifest, data=data, female_code=female_code)
+        check(settings, registry)
+        people = people_of(settings)
+        with threadpool_limits(1, user_api="blas"):  # as the training job does
+            predictor, trainer = fit(settings, people, on_epoch)
+    else:
+        people = read_people(_source(manifest, data), female_code=female_code, skip_bad_rows=True)
+        parent = _parent(registry, manifest)
+        with threadpool_limits(1, user_api="blas"):
+            predictor, trainer, _ = recalibrate(parent, people)
     recorded = manifest.model_dump(mode="json", include={"data", "software", "trainer"})
     found: dict[str, Stored] = {"data": data_of(people), "software": software(), "trainer": trainer}
     return Reproduction(
@@ -105,6 +120,17 @@ def reproduce(
         differences=differing(recorded, {name: part.model_dump(mode="json") for name, part in found.items()}),
         gap=None if predictor.digest == manifest.digest else _gap_to(registry, manifest, predictor),
     )
+
+
+def _parent(registry: Registry, manifest: Manifest) -> Version:
+    """The version that this one was recalibrated from. SettingsError where it is no longer there."""
+    try:
+        return registry.load(manifest.parent or 0)
+    except (CorruptionError, NotFoundError) as error:
+        raise SettingsError(
+            f"version {manifest.number} of {manifest.model} was recalibrated from version {manifest.parent}, without "
+            f"which it cannot be made again: {error}"
+        ) from error
 
 
 def _gap_to(registry: Registry, manifest: Manifest, predictor: Predictor) -> Gap | None:

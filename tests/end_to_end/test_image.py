@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import re
 import subprocess
@@ -12,8 +11,9 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from end_to_end.container_engine import ROOT
 from end_to_end.container_fixtures import BASE_IMAGES, Images
+
+from benchmarks import image as image_benchmark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -217,13 +217,7 @@ def test_an_image_that_is_built_twice_is_the_same_but_for_times(checkout: Projec
 def test_the_benchmark_of_the_image_measures_size_start_and_memory(
     empty_project: Project, images: Images, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    specification = importlib.util.spec_from_file_location("image_benchmark", ROOT / "benchmarks" / "image.py")
-    assert specification is not None
-    assert specification.loader is not None
-    benchmark = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(benchmark)
-
-    benchmark.section(empty_project, images.serve, ["click"], repetitions=1)
+    image_benchmark.section(empty_project, images.serve, ["click"], repetitions=1)
 
     said = capsys.readouterr().out
     assert re.search(r"^\| `serve` \| [0-9.]+ MB \| [0-9]+ \|$", said, re.MULTILINE), said

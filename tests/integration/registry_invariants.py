@@ -7,7 +7,7 @@
 5   states follow from operations; the hash chain is whole          audit
 6   aliases point at versions that are there                        audit
 7   `expect` held                                                   audit
-8   promote sets `previous`, rollback swaps                         replayed here, in other words than the product's
+8   promote sets `previous`, rollback swaps, others stay            replayed here, in other words than the product's
 9   a reader never goes back, and its champion loads                readers
 10  a crash leaves orphan artifacts and temporary files alone       what keys there are, before and after pruning them
 """
@@ -138,15 +138,21 @@ def unpruned(registry: Registry) -> Iterator[str]:
 def _replayed(registry: Registry) -> Iterator[str]:
     champion: int | None = None
     previous: int | None = None
+    others: dict[str | None, int | None] = {}
     try:
         for record in registry.log():
             if record.operation.name == "promote":
                 champion, previous = record.operation.version, champion if champion is not None else previous
             elif record.operation.name == "rollback":
                 champion, previous = previous, champion
-            found = (record.state.aliases.get("champion"), record.state.aliases.get("previous"))
+            elif record.operation.name == "set_alias":
+                others[record.operation.alias] = record.operation.version
+            aliases = dict(record.state.aliases)
+            found = (aliases.pop("champion", None), aliases.pop("previous", None))
             if found != (champion, previous):
                 yield f"after record {record.number} champion and previous are {found}, not {(champion, previous)}"
+            if aliases != others:
+                yield f"after record {record.number} the other aliases are {aliases}, not {others}"
     except StatureError as error:
         yield f"the log cannot be replayed: {error}"
 

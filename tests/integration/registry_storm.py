@@ -155,7 +155,7 @@ class FatedStorage:
 
 
 def write(storm: Storm, name: str, fate: Fate, acknowledge: Callable[..., None]) -> None:
-    """Publish, promote, roll back, delete and prune for as long as life lasts. A storage that fails is tried again."""
+    """Publish, move aliases, delete and prune for as long as life lasts. A storage that fails is tried again."""
     if "://" not in storm.location:
         fate.haunt_the_disk()
     registry = storm.registry(fate.wrap)
@@ -170,6 +170,8 @@ def write(storm: Storm, name: str, fate: Fate, acknowledge: Callable[..., None])
             expect = chance.choice([None, champion or "none"])
             if chance.random() < 0.3:
                 head = _roll_back(registry, name, expect)
+            elif chance.random() < 0.2:
+                head = registry.set_alias(manifest.number, "challenger", by=name, expect=expect)
             else:
                 head = registry.promote(manifest.number, by=name, expect=expect)
             assert head.record is not None

@@ -29,7 +29,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COMMANDS = [
-    *("up", "serve", "train", "predict", "models", "show", "diff", "log", "promote", "rollback", "delete", "verify"),
+    *(
+        "up",
+        "serve",
+        "train",
+        "evaluate",
+        "recalibrate",
+        "predict",
+        "models",
+        "show",
+        "diff",
+        "log",
+        "promote",
+        "rollback",
+        "delete",
+        "verify",
+    ),
     *("prune", "reproduce", "export", "doctor"),
 ]
 STEVE = ("--weight-kg", "73", "--height-cm", "182")
@@ -162,6 +177,13 @@ def test_what_only_training_uses_is_what_the_serving_image_leaves_out() -> None:
         ("train", "--hidden", "two"),
         ("train", "--hidden", "2,"),
         ("train", "--seed", "x"),
+        ("train", "--threshold", "log_loss"),
+        ("train", "--threshold", "log_loss=low"),
+        ("train", "--threshold", "log_loss=nan"),
+        ("train", "--threshold", "f1=0.5"),
+        ("train", "--otherwise", "perhaps"),
+        ("evaluate", "1"),
+        ("recalibrate", "1"),
         ("promote", "1", "--expect", "some"),
         ("predict", "--weight-kg", "heavy", "--height-cm", "170"),
         ("serve", "--port", "65536"),
@@ -225,7 +247,7 @@ def test_training_prints_progress_metrics_and_what_became_of_the_version(tmp_pat
     assert re.search(r"^epoch +\d+  loss 0\.\d{6}$", first.said, re.MULTILINE)
     assert "200 people of people.csv: " in first.said
     assert "logistic regression" in first.said
-    assert first.said.endswith("Promoted: it is the first.\n")
+    assert first.said.endswith("Promoted: it is the first, and better than the base rate.\n")
     assert f"To promote it: stature promote 2 --registry {root} --model gender\n" in second.said
     assert "Identical to version 1, the champion: nothing was published." in again.said
 
@@ -242,7 +264,7 @@ def test_training_says_all_of_it_as_json(tmp_path: Path, data: str) -> None:
         "roc_auc",
         "calibration_error",
     }
-    assert first["verdict"]["reason"] == "it is the first"
+    assert first["verdict"]["reason"] == "it is the first, and better than the base rate"
     assert (again["model_version"], again["identical_to"], again["promoted"]) == (None, 1, False)
     assert again["digest"] == first["digest"]
 
@@ -487,6 +509,16 @@ def test_a_version_is_promoted(root: str, expect: tuple[str, ...]) -> None:
     done = stature("promote", "3", *expect, "--reason", "a try", "--registry", root, "--json")
     assert done.document == {"model": "gender", "log_number": 3, "aliases": {"champion": 3, "previous": 2}}
     assert stature("predict", *STEVE, "--registry", root, "--json").document["model_version"] == 3
+
+
+def test_a_version_is_given_another_alias_and_answers_by_it(root: str) -> None:
+    done = stature("promote", "3", "--alias", "challenger", "--registry", root, "--json")
+    aliases = {"challenger": 3, "champion": 2, "previous": 1}
+    assert done.document == {"model": "gender", "log_number": 3, "aliases": aliases}
+    asked = in_this_process("predict", *STEVE, "--version", "challenger", "--registry", root, "--json")
+    assert asked.document["model_version"] == 3
+    assert "set_alias challenger 3" in in_this_process("log", "--registry", root).said
+    assert "moves by promoting" in refused(in_this_process("promote", "3", "--alias", "previous", "--registry", root))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 from model.registry.audit import problems
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
+from model.training import job, recalibration
+from model.training.elsewhere import evaluate_elsewhere
 
 WRITTEN = Path(__file__).parents[1] / "fixtures" / "registry_0_1_0"
 HEAD = "c849fbe84d6c974d82556607e556bf3d8eeb2d80f868c53ba1ffb18ccaffeaa0"
@@ -51,4 +53,16 @@ def test_it_can_be_written_on(tmp_path: Path) -> None:
     shutil.copytree(WRITTEN, tmp_path / "registry")
     copy = registry(root=tmp_path / "registry")
     assert copy.rollback(by="a test").state.aliases == {"champion": 2, "previous": 1}
+    assert list(problems(copy, HEAD)) == []
+
+
+def test_its_versions_are_judged_evaluated_and_recalibrated(tmp_path: Path) -> None:
+    shutil.copytree(WRITTEN, tmp_path / "registry")
+    copy = registry(root=tmp_path / "registry")
+    found = evaluate_elsewhere(copy, 2, "nhanes")
+    assert found.likeness.warnings == ()
+    assert job.run(job.Settings(hidden=()), copy, by="a test").verdict.champion == 1
+    made = recalibration.run(recalibration.Settings(version=2, data="nhanes"), copy, by="a test").version
+    assert made is not None
+    assert (made.manifest.number, made.manifest.parent) == (5, 2)
     assert list(problems(copy, HEAD)) == []

@@ -71,6 +71,52 @@ def test_promoting_the_champion_writes_nothing(trained: Registry) -> None:
     assert trained.record_numbers() == [before.number]
 
 
+def test_an_alias_of_ones_own_names_a_version_and_moves_alone(trained: Registry) -> None:
+    head = trained.set_alias(2, "challenger", by="me", reason="a try")
+    assert head.state.aliases == {"champion": 1, "challenger": 2}
+    assert (head.record.operation.name, head.record.operation.alias) == ("set_alias", "challenger")
+    assert trained.resolve("challenger", head) == 2
+    assert trained.set_alias(2, "challenger", by="me") == head
+    trained.promote(2, by="me")
+    assert trained.set_alias(1, "challenger", by="me").state.aliases == {"champion": 2, "challenger": 1, "previous": 1}
+    assert list(problems(trained)) == []
+
+
+def test_a_version_with_an_alias_of_ones_own_cannot_be_deleted(trained: Registry) -> None:
+    trained.set_alias(2, "challenger", by="me")
+    with pytest.raises(RefusedError, match="version 2 of model gender is challenger: move that first"):
+        trained.delete(2, by="me")
+    trained.set_alias(1, "challenger", by="me")
+    assert trained.delete(2, by="me").is_deleted(2)
+
+
+@pytest.mark.parametrize("alias", ["champion", "previous"])
+def test_champion_and_previous_move_by_promoting_and_rolling_back_alone(trained: Registry, alias: str) -> None:
+    with pytest.raises(RefusedError, match=f"the alias {alias} moves by promoting and rolling back alone"):
+        trained.set_alias(2, alias, by="me")
+    assert trained.record_numbers() == [1]
+
+
+@pytest.mark.parametrize("alias", ["", "3", "A", "a/b", "a" * 64])
+def test_an_alias_has_a_plain_name(trained: Registry, alias: str) -> None:
+    with pytest.raises(SettingsError, match="cannot name an alias"):
+        trained.set_alias(2, alias, by="me")
+
+
+def test_an_alias_is_not_given_to_what_cannot_be_served(trained: Registry) -> None:
+    with pytest.raises(NotFoundError):
+        trained.set_alias(9, "challenger", by="me")
+    path_of(trained, trained.manifest(2).files.weights.key).unlink()
+    with pytest.raises(CorruptionError):
+        trained.set_alias(2, "challenger", by="me")
+
+
+def test_an_alias_is_not_moved_where_the_champion_is_not_the_expected_one(trained: Registry) -> None:
+    with pytest.raises(ExpectationError):
+        trained.set_alias(2, "challenger", by="me", expect=2)
+    assert trained.set_alias(2, "challenger", by="me", expect=1).number == 2
+
+
 @pytest.mark.parametrize("expect", [2, "none"])
 def test_a_move_is_refused_where_the_champion_is_not_the_expected_one(trained: Registry, expect: int | str) -> None:
     before = trained.record_numbers()
@@ -223,6 +269,10 @@ TAMPERINGS: dict[str, tuple[Callable[[Registry], object], str]] = {
     "a record's operation": (
         lambda r: edit(r, RECORD_3, lambda d: d["operation"].update(name="surprise")),
         "log record 3 has the operation 'surprise'",
+    ),
+    "a record's alias": (
+        lambda r: edit(r, RECORD_3, lambda d: d["operation"].update(name="set_alias", alias="champion")),
+        "log record 3 sets the alias champion, which only promoting and rolling back may move",
     ),
     "a record's time": (
         lambda r: edit(r, RECORD_3, lambda d: d.update(at="2001-01-01T00:00:00Z")),

@@ -226,7 +226,7 @@ def test_other_software_is_the_likeliest_reason_where_the_people_are_the_same(tr
 
 def test_hyperparameters_of_another_release_are_refused_by_name(trained: Registry) -> None:
     tamper(trained, 1, lambda manifest: manifest["trainer"]["hyperparameters"].update(momentum=0.9))
-    with pytest.raises(SettingsError, match=r"another release of Stature, .*: restarts, l2, momentum"):
+    with pytest.raises(SettingsError, match=r"another release of Stature, .*: gauss_newton, restarts, l2, momentum"):
         reproduce(trained, 1)
 
 

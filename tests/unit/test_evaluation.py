@@ -1,178 +1,115 @@
-"""The metrics against scikit-learn's, counted rows against repeated ones, and what the gate lets through."""
+"""A whole evaluation: its slices add up, and neither one of them nor the difference of two shows fewer than five."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
+import itertools
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, roc_auc_score
 
-from model.network.network import sigmoid
-from model.training.evaluation import Metrics, base_rate_totals, judge, log_losses, measure
-
-Array = NDArray[np.float64]
-Rows = tuple[Array, Array, Array]
-
-
-def rows_of(seed: int, rows: int = 500, decimals: int = 1) -> Rows:
-    """Genders, totals with many ties, and counts."""
-    generator = np.random.default_rng(seed)
-    female = generator.integers(0, 2, rows).astype(float)
-    totals = np.round(generator.normal(1.5 * female - 0.75, 1.5), decimals)
-    return female, totals, generator.integers(1, 9, rows).astype(float)
-
-
-@st.composite
-def small_rows(draw: st.DrawFn) -> Rows:
-    """A few rows, both genders among them; totals repeat often."""
-    totals = st.one_of(st.sampled_from([-1.0, 0.0, 1.0]), st.floats(-30, 30))
-    rows = draw(st.lists(st.tuples(st.sampled_from([0.0, 1.0]), totals, st.integers(1, 5)), max_size=15))
-    rows += [(0.0, draw(totals), draw(st.integers(1, 5))), (1.0, draw(totals), draw(st.integers(1, 5)))]
-    female, total, counts = np.array(rows, dtype=float).T
-    return female, total, counts
-
-
-def calibration_error_in_a_loop(female: Array, totals: Array, counts: Array) -> float:
-    """Ten bins of probability, the last closed; in each the mean answer against the share of women, by its people."""
-    bins: list[list[tuple[float, float, float]]] = [[] for _ in range(10)]
-    for who, probability, count in zip(female.tolist(), sigmoid(totals).tolist(), counts.tolist(), strict=True):
-        bins[min(int(probability * 10), 9)].append((who, probability, count))
-    error = 0.0
-    for members in bins:
-        people = sum(count for _, _, count in members)
-        if people:
-            said = sum(probability * count for _, probability, count in members) / people
-            so = sum(who * count for who, _, count in members) / people
-            error += people / counts.sum() * abs(said - so)
-    return error
-
-
-@pytest.mark.parametrize("decimals", [0, 1, 9], ids=["mostly ties", "many ties", "no ties"])
-@pytest.mark.parametrize("seed", range(5))
-def test_the_metrics_are_those_of_scikit_learn(seed: int, decimals: int) -> None:
-    female, totals, counts = rows_of(seed, decimals=decimals)
-    probabilities = sigmoid(totals)
-    likelier = probabilities >= 0.5
-
-    found = measure(female, totals, counts)
-
-    assert found.log_loss == pytest.approx(log_loss(female, probabilities, sample_weight=counts), rel=1e-12)
-    assert found.brier_score == pytest.approx(brier_score_loss(female, probabilities, sample_weight=counts), rel=1e-12)
-    assert found.accuracy == pytest.approx(accuracy_score(female, likelier, sample_weight=counts), rel=1e-12)
-    assert found.roc_auc == pytest.approx(roc_auc_score(female, totals, sample_weight=counts), rel=1e-12)
-
-
-@settings(deadline=None)
-@given(small_rows())
-def test_the_area_under_the_curve_is_that_of_scikit_learn_whatever_the_ties(rows: Rows) -> None:
-    female, totals, counts = rows
-    expected = roc_auc_score(female, totals, sample_weight=counts)
-    assert measure(female, totals, counts).roc_auc == pytest.approx(expected, rel=1e-12, abs=1e-12)
-
-
-@settings(deadline=None)
-@given(small_rows())
-def test_the_area_under_the_curve_is_the_share_of_pairs_in_the_right_order(rows: Rows) -> None:
-    female, totals, counts = (part.tolist() for part in rows)
-    right = pairs = 0.0
-    for woman, her_total, her_count in zip(female, totals, counts, strict=True):
-        for man, his_total, his_count in zip(female, totals, counts, strict=True):
-            if woman == 1.0 and man == 0.0:
-                pairs += her_count * his_count
-                right += her_count * his_count * (her_total > his_total or 0.5 * (her_total == his_total))
-    assert measure(*rows).roc_auc == pytest.approx(right / pairs, rel=1e-12, abs=1e-12)
-
-
-@settings(deadline=None)
-@given(small_rows())
-def test_the_calibration_error_is_that_of_a_plain_loop(rows: Rows) -> None:
-    assert measure(*rows).calibration_error == pytest.approx(calibration_error_in_a_loop(*rows), abs=1e-12)
-
-
-@settings(deadline=None)
-@given(small_rows())
-def test_counted_rows_are_measured_as_repeated_ones(rows: Rows) -> None:
-    female, totals, counts = rows
-    times = counts.astype(int)
-    repeated = measure(np.repeat(female, times), np.repeat(totals, times), np.ones(times.sum()))
-    for name, value in dataclasses.asdict(measure(female, totals, counts)).items():
-        assert value == pytest.approx(getattr(repeated, name), rel=1e-12, abs=1e-12), name
-
-
-@settings(deadline=None)
-@given(small_rows(), st.randoms())
-def test_the_order_of_the_rows_does_not_matter(rows: Rows, chance: object) -> None:
-    order = list(range(len(rows[0])))
-    chance.shuffle(order)
-    shuffled = measure(*(part[order] for part in rows))
-    assert dataclasses.astuple(shuffled) == pytest.approx(dataclasses.astuple(measure(*rows)), rel=1e-12, abs=1e-12)
-
-
-@settings(deadline=None)
-@given(small_rows())
-def test_every_metric_is_finite_and_all_but_the_log_loss_lie_between_0_and_1(rows: Rows) -> None:
-    found = measure(*rows)
-    assert 0.0 <= found.log_loss < math.inf
-    for name in ("brier_score", "accuracy", "roc_auc", "calibration_error"):
-        assert 0.0 <= getattr(found, name) <= 1.0 + 1e-12, name
-
-
-def test_a_perfect_answer_has_perfect_metrics() -> None:
-    female = np.array([0.0, 1.0, 1.0, 0.0])
-    found = measure(female, np.where(female == 1, 800.0, -800.0), np.ones(4))
-    assert found == Metrics(log_loss=0.0, brier_score=0.0, accuracy=1.0, roc_auc=1.0, calibration_error=0.0)
-
-
-def test_a_sure_and_wrong_answer_costs_its_total_and_not_infinity() -> None:
-    assert log_losses(np.array([0.0, 1.0]), np.array([900.0, -900.0])).tolist() == [900.0, 900.0]
-
-
-def test_exactly_one_half_counts_as_female() -> None:
-    assert measure(np.array([1.0, 0.0]), np.zeros(2), np.array([3.0, 1.0])).accuracy == 0.75
-
-
-def test_the_base_rate_answers_everyone_with_the_share_of_women_among_those_trained_on() -> None:
-    totals = base_rate_totals(np.array([1.0, 0.0]), np.array([1.0, 3.0]), rows=5)
-    assert totals.shape == (5,)
-    assert sigmoid(totals) == pytest.approx(0.25, rel=1e-15)
-
-
-def test_the_base_rate_has_an_area_of_one_half_and_the_entropy_of_the_genders() -> None:
-    female, _, counts = rows_of(1)
-    share = float(np.average(female, weights=counts))
-    found = measure(female, base_rate_totals(female, counts, len(female)), counts)
-    assert found.roc_auc == 0.5
-    assert found.log_loss == pytest.approx(-share * math.log(share) - (1 - share) * math.log(1 - share), rel=1e-12)
-    assert found.calibration_error == pytest.approx(0.0, abs=1e-12)
-
-
-@settings(deadline=None)
-@given(candidate=st.floats(0, 2), champion=st.floats(0, 2))
-def test_the_gate_promotes_exactly_where_the_log_loss_is_strictly_lower(candidate: float, champion: float) -> None:
-    judgement = judge(candidate, champion, champion=3, people=1222)
-    assert judgement.promote == (candidate < champion)
-    assert (judgement.candidate_log_loss, judgement.champion_log_loss) == (candidate, champion)
-
-
-def test_the_gate_keeps_the_champion_against_its_equal() -> None:
-    assert not judge(0.4, 0.4, champion=3, people=1222).promote
-
-
-def test_the_gate_keeps_the_champion_where_a_loss_is_not_a_number() -> None:
-    assert not judge(math.nan, 0.4, champion=3, people=1222).promote
-
-
-@pytest.mark.parametrize(
-    ("candidate", "said"),
-    [
-        (0.38, "log-loss 0.38000 on 1,222 held-out people is lower than the 0.40000 of version 3"),
-        (0.42, "log-loss 0.42000 on 1,222 held-out people is not lower than the 0.40000 of version 3"),
-    ],
+from model.network.network import Network
+from model.predictor import Predictor
+from model.training.evaluation import (
+    Evaluation,
+    cross_fitted_logistic_regression,
+    evaluate,
+    evaluate_training,
+    logistic_regression,
 )
-def test_the_gate_says_by_which_figures_it_judged(candidate: float, said: str) -> None:
-    assert judge(candidate, 0.4, champion=3, people=1222).reason == said
+from model.training.metrics import log_losses
+from model.training.people import People, read_people
+from model.training.together import merged
+
+PREDICTOR = Predictor(Network((2, 1), np.array([0.01, -0.6, 0.2])), shift=(170.0, 66.0), scale=(1.0, 1.0))
+
+
+def some(number: int, seed: int = 1) -> People:
+    """Men and women, rather alike, each in a row that may stand for more."""
+    generator = np.random.default_rng(seed)
+    female = (np.arange(number) % 2).astype(float)
+    measurements = generator.normal((180.0, 67.0), (40.0, 4.0), (number, 2)) - np.outer(female, (20.0, 3.0))
+    counts = generator.integers(1, 4, number).astype(float)
+    return People(measurements, female, counts, np.zeros(number, dtype=np.bool_), "people", {})
+
+
+def evaluated(people: People) -> Evaluation:
+    return evaluate(PREDICTOR, people, population="everyone", share_female=0.5, logistic_regression_totals=None)
+
+
+@pytest.mark.parametrize("measurement", ["weight_lb", "height_in"])
+@pytest.mark.parametrize("number", [20, 200, 2000])
+def test_the_bands_of_a_measurement_hold_everyone_once(number: int, measurement: str) -> None:
+    people = some(number)
+    found = [one for one in evaluated(people).slices if getattr(one, measurement) and one.gender is None]
+    bands = [getattr(one, measurement) for one in found]
+    assert bands[0][0] is bands[-1][1] is None
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(bands))
+    assert sum(one.people for one in found) == len(people)
+
+
+def test_the_log_loss_of_all_is_the_mean_of_the_slices() -> None:
+    evaluation = evaluated(some(2000))
+    for which in (
+        lambda one: one.gender and not one.height_in,
+        lambda one: one.weight_lb,
+        lambda one: one.height_in and not one.gender,
+        lambda one: one.height_in and one.gender,
+    ):
+        slices = [one for one in evaluation.slices if which(one)]
+        mean = sum(one.people * one.log_loss for one in slices) / evaluation.people
+        assert mean == pytest.approx(evaluation.metrics.log_loss, rel=1e-12)
+
+
+@settings(max_examples=40)
+@given(number=st.integers(2, 80), seed=st.integers(0, 1000))
+def test_no_slice_and_no_difference_of_slices_shows_fewer_than_five(number: int, seed: int) -> None:
+    slices = evaluated(some(number, seed)).slices
+    assert all(one.people >= 5 for one in slices)
+    by_height = {one.height_in: one.people for one in slices if one.height_in and one.gender is None}
+    for gender in ("male", "female"):
+        of_gender = {one.height_in: one.people for one in slices if one.height_in and one.gender == gender}
+        assert of_gender.keys() == by_height.keys()
+        assert all(by_height[band] - count >= 5 for band, count in of_gender.items())
+
+
+def test_a_slice_of_one_gender_has_no_calibration_error() -> None:
+    for one in evaluated(some(500)).slices:
+        assert (one.calibration_error is None) == (one.gender is not None)
+        assert (one.calibration_error_floor is None) == (one.gender is not None)
+
+
+def test_four_people_have_metrics_and_nothing_else() -> None:
+    evaluation = evaluate_training(PREDICTOR, read_people("tutorial", fewest=1, hold_out=False))
+    assert (evaluation.population, evaluation.people) == ("trained_on", 4)
+    assert (evaluation.intervals, evaluation.calibration_error_floor) == ({}, None)
+    assert (evaluation.reliability, evaluation.slices) == ((), ())
+
+
+def test_an_evaluation_of_the_same_people_says_the_same() -> None:
+    assert evaluated(some(300)) == evaluated(some(300))
+
+
+def test_each_person_is_judged_by_a_logistic_regression_of_the_others() -> None:
+    people = some(300)
+    found = cross_fitted_logistic_regression(people, PREDICTOR)
+    assert found is not None
+    own = logistic_regression(people, PREDICTOR).totals(people.measurements)
+    losses = [float(np.average(log_losses(people.female, totals), weights=people.counts)) for totals in (found, own)]
+    assert losses[1] < losses[0] < losses[1] + 0.05
+    assert np.corrcoef(found, own)[0, 1] > 0.99
+
+
+def test_too_few_people_have_no_logistic_regression() -> None:
+    assert cross_fitted_logistic_regression(some(10), PREDICTOR) is None
+
+
+@given(st.lists(st.integers(0, 12), max_size=30))
+def test_bins_are_put_together_without_losing_anyone(people: list[int]) -> None:
+    groups = merged(people)
+    if sum(people) < 5:
+        assert groups == []
+        return
+    assert [position for start, end in groups for position in range(start, end)] == list(range(len(people)))
+    assert all(sum(people[start:end]) >= 5 for start, end in groups)
