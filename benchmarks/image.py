@@ -1,10 +1,9 @@
 """What the images weigh, package by package; how soon a container is ready, and the memory that it takes.
 
-    python benchmarks/image.py [PACKAGE …]
+    python -m benchmarks.image [--write] [PACKAGE …]
 
-Prints a section of docs/benchmarks.md. It builds both images on a container engine, which is started if none answers.
-What is named is installed in the very way of the images, each with what it needs in a folder of its own: so does
-`python benchmarks/image.py mlflow` compare.
+It builds both images on a container engine, which is started if none answers. A package that is named is installed in
+the very way of the images, with what it needs, in a folder of its own. --write puts the tables into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -29,6 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from end_to_end.container_engine import ROOT, Project, container_engine
 from end_to_end.load import load_on
 
+from benchmarks.page import write_section
+
 BASE = "python:3.13-slim"
 REPETITIONS = 7
 REQUESTS = 2000
@@ -50,7 +51,7 @@ SITE_PACKAGES = "/opt/stature/lib/python3.13/site-packages"
 INSTALL = "python -m venv /opt/build && python -m venv --without-pip /opt/stature && /install.sh"
 
 
-def main(peers: list[str]) -> None:
+def main(peers: list[str], *, write: bool) -> None:
     with ExitStack() as opened:
         with redirect_stdout(sys.stderr):
             environment = opened.enter_context(container_engine(BASE))
@@ -59,45 +60,72 @@ def main(peers: list[str]) -> None:
         project = Project.create(Path(folder) / "project", environment, tag)
         try:
             Project(ROOT, project.environment, 0, 0).compose("--file", "docker-compose.yml", "build", "--quiet")
-            section(project, tag, peers)
+            text = report(project, tag, peers)
         finally:
             project.remove()
             project.docker("image", "rm", "--force", tag, f"{tag}-train")
+    print(text)
+    if write:
+        write_section("image", text)
 
 
-def section(project: Project, tag: str, peers: list[str], repetitions: int = REPETITIONS) -> None:
+def report(project: Project, tag: str, peers: list[str], repetitions: int = REPETITIONS) -> str:
+    """The tables, of the images with this tag."""
+    return "\n".join(
+        [
+            *sizes(project, tag, peers),
+            "",
+            *packages(weigh(project, tag)["packages"]),
+            "",
+            *running(project, repetitions),
+        ]
+    )
+
+
+def sizes(project: Project, tag: str, peers: list[str]) -> list[str]:
     def size(image: str) -> int:
         return int(project.docker("inspect", "--format", "{{.Size}}", image))
 
-    stand_in = project.docker("inspect", "--format", '{{index .Config.Labels "stand-in"}}', BASE).strip()
-    print("## The image\n\nThis section is the output of `python benchmarks/image.py mlflow mlserver`.\n")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python 3.13 in the image, two workers.\n")
-    print("| image | adds to Python | packages |\n|---|---|---|")
-    weights = {image: weigh(project, image) for image in (tag, f"{tag}-train")}
-    for name, image in (("`serve`", tag), ("`train`", f"{tag}-train")):
-        print(f"| {name} | {megabytes(size(image) - size(BASE))} | {len(weights[image]['packages'])} |")
-    for peer in peers:
-        print(f"| {peer}, installed the same way | {installed(project, peer)} |", flush=True)
-    base = "a stand-in made from Debian's packages" if stand_in.startswith("debian") else "the official image"
-    print(f"\n`{BASE}` itself has {megabytes(size(BASE))} here: {base}.\n")
+    stand_in = project.docker("inspect", "--format", '{{index .Config.Labels "stand-in"}}', BASE).startswith("debian")
+    rows = [
+        f"| `{target}` | {megabytes(size(image) - size(BASE))} | {len(weigh(project, image)['packages'])} |"
+        for target, image in (("serve", tag), ("train", f"{tag}-train"))
+    ]
+    return [
+        f"{platform.machine()}, {os.cpu_count()} cores. `{BASE}` itself has {megabytes(size(BASE))}: it is",
+        f"{'a stand-in made from Debian packages' if stand_in else 'the official image'}.",
+        "",
+        "| image | adds to Python | packages |",
+        "|---|---|---|",
+        *rows,
+        *(f"| {peer}, installed the same way | {installed(project, peer)} |" for peer in peers),
+    ]
 
-    print("| package of `serve` | |\n|---|---|")
-    packages = sorted(weights[tag]["packages"].items(), key=lambda pair: -pair[1])
-    for name, weight in packages:
-        if weight >= SMALLEST_SHOWN_BYTES:
-            print(f"| {name} | {megabytes(weight)} |")
-    small = [weight for _, weight in packages if weight < SMALLEST_SHOWN_BYTES]
-    print(f"| {len(small)} others | {megabytes(sum(small))} |\n")
 
+def packages(weights: dict[str, int]) -> list[str]:
+    """The larger packages, and what the others have together."""
+    large = {name: weight for name, weight in weights.items() if weight >= SMALLEST_SHOWN_BYTES}
+    rest = sum(weights.values()) - sum(large.values())
+    return [
+        "| package in `serve` | |",
+        "|---|---|",
+        *(f"| {name} | {megabytes(weight)} |" for name, weight in sorted(large.items(), key=lambda pair: -pair[1])),
+        f"| {len(weights) - len(large)} others | {megabytes(rest)} |",
+    ]
+
+
+def running(project: Project, repetitions: int) -> list[str]:
     project.up()
     seconds = [start_to_ready(project) for _ in range(repetitions)]
-    print(f"A container is ready, with a verified model, {statistics.median(seconds):.2f} seconds after its process")
-    print(f"has started: the median of {repetitions}, from {min(seconds):.2f} to {max(seconds):.2f}.")
     with load_on(project.port) as load:
         load.goes_on(REQUESTS)
     if load.failures:
         sys.exit(f"requests failed: {load.failures[0]}")
-    print(f"After {REQUESTS:,} requests the container takes {megabytes(memory_bytes(project))} of memory.")
+    return [
+        f"With two workers, a container is ready {statistics.median(seconds):.2f} seconds after its process has started: the",
+        f"median of {repetitions}, from {min(seconds):.2f} to {max(seconds):.2f}. After {REQUESTS:,} requests it takes",
+        f"{megabytes(memory_bytes(project))} of memory.",
+    ]
 
 
 def weigh(project: Project, image: str) -> dict:
@@ -157,4 +185,4 @@ def megabytes(size: float) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main([argument for argument in sys.argv[1:] if argument != "--write"], write="--write" in sys.argv)
