@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
+
+from model.cli import TRAINING_ONLY
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 
@@ -22,8 +25,10 @@ def test_a_package_is_locked_at_one_version_for_development_for_running_and_in_b
     assert pins("build") < pins("development")
 
 
-def test_the_serving_image_lacks_what_only_training_uses() -> None:
-    names = {pin.partition("==")[0] for pin in pins("object-storage") - pins("serving")}
+def test_the_serving_image_lacks_what_only_training_uses_and_nothing_else() -> None:
+    project = tomllib.loads((REQUIREMENTS.parent / "pyproject.toml").read_text())["project"]
+    wanted = {re.split("[^a-z0-9-]", dependency)[0] for dependency in project["dependencies"]}
 
-    assert {"duckdb", "rich", "threadpoolctl", "matplotlib"} <= names
-    assert not names & {"numpy", "flask", "gunicorn", "uvicorn", "pydantic", "click", "obstore", "prometheus-client"}
+    serving = {pin.partition("==")[0] for pin in pins("serving")}
+
+    assert wanted - serving == TRAINING_ONLY
