@@ -122,9 +122,9 @@ def running(project: Project, repetitions: int) -> list[str]:
     if load.failures:
         sys.exit(f"requests failed: {load.failures[0]}")
     return [
-        f"With two workers, a container is ready {statistics.median(seconds):.2f} seconds after its process has started:",
-        f"the median of {repetitions}, from {min(seconds):.2f} to {max(seconds):.2f}. After {REQUESTS:,} requests it takes",
-        f"{megabytes(memory_bytes(project))} of memory.",
+        f"With two workers, a container is ready {statistics.median(seconds):.2f} seconds after its process has",
+        f"started: the median of {repetitions}, from {min(seconds):.2f} to {max(seconds):.2f}.",
+        f"After {REQUESTS:,} requests it takes {megabytes(memory_bytes(project))} of memory.",
     ]
 
 
