@@ -52,6 +52,7 @@ RUN export SOURCE_DATE_EPOCH=0 \
     && install --directory --owner stature --group stature /var/lib/stature/registry
 ENV PATH=/opt/stature/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
     STATURE_HOST=0.0.0.0 \
     STATURE_PORT=8000 \
     STATURE_REGISTRY=/var/lib/stature/registry

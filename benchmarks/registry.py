@@ -1,15 +1,16 @@
 """What the registry costs as it grows: publish, promote, list, poll, and loading the champion, on disk and on S3.
 
-    python benchmarks/registry.py [VERSIONS …] > docs/benchmarks.md
+    python benchmarks/registry.py [--write] [VERSIONS …]
 
-Prints a page in Markdown: the median of each, in milliseconds, for registries of 10, 1,000 and 10,000 versions and as
-many log records. "Poll" is a service's look for news, "load the champion" what it does when there are some, and "find
-the end of the log" what it does once, at its start: the number of looks grows with the logarithm of the log. The object
-store is moto's S3 server.
+Prints a section in Markdown, which --write puts into docs/benchmarks.md: the median of each, in milliseconds, for
+registries of 10, 1,000 and 10,000 versions and as many log records. "Poll" is a service's look for news, "load the
+champion" what it does when there are some, and "find the end of the log" what it does once, at its start: the number of
+looks grows with the logarithm of the log. The object store is moto's S3 server.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import platform
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from page import write_section
 from stores.moto_s3 import moto_s3
 
 from model.registry.log import Operation, Record, State
@@ -37,17 +39,27 @@ if TYPE_CHECKING:
 REPETITIONS = 15
 
 
-def main(sizes: list[int]) -> None:
-    print("# Benchmarks\n\nThis page is the output of `python benchmarks/registry.py`.\n")
-    print("## The registry as it grows\n")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}. Median milliseconds of")
-    print(f"{REPETITIONS}. The S3 server is moto, on loopback, in a process of its own that answers one request at a")
-    print("time: its figures show how often a store is asked, and not how fast a cloud is.\n")
-    print(
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("sizes", nargs="*", type=int, metavar="VERSIONS", default=[10, 1_000, 10_000])
+    parser.add_argument("--write", action="store_true", help="put the section into docs/benchmarks.md")
+    asked = parser.parse_args()
+    text = "\n".join(section(asked.sizes))
+    print(text)
+    if asked.write:
+        write_section("registry", text)
+
+
+def section(sizes: list[int]) -> Iterator[str]:
+    yield "## The registry as it grows\n\n`python benchmarks/registry.py`\n"
+    yield f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}. Median milliseconds of"
+    yield f"{REPETITIONS}. The S3 server is moto, on loopback, in a process of its own that answers one request at a"
+    yield "time: its figures show how often a store is asked, and not how fast a cloud is.\n"
+    yield (
         "| storage | versions | publish | promote | list the newest 50 | poll | load the champion "
         "| find the end of the log |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    yield "|---|---|---|---|---|---|---|---|"
     for name, opened in (("disk", local()), ("S3", s3())):
         with opened as storage:
             grown = 0
@@ -55,7 +67,7 @@ def main(sizes: list[int]) -> None:
                 registry = Registry(storage, "gender")
                 grown = grow(registry, grown, size)
                 figures = measure(registry)
-                print(f"| {name} | {size:,} | {' | '.join(f'{figure:.2f}' for figure in figures)} |", flush=True)
+                yield f"| {name} | {size:,} | {' | '.join(f'{figure:.2f}' for figure in figures)} |"
 
 
 @contextlib.contextmanager
@@ -132,4 +144,4 @@ def median_milliseconds(action: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main([int(size) for size in sys.argv[1:]] or [10, 1_000, 10_000])
+    main()

@@ -12,19 +12,22 @@ import math
 import operator
 from dataclasses import dataclass
 from functools import cached_property
+from math import exp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from model.network.network import Array, Network
 
 Booleans = NDArray[np.bool_]
+PlainLayer = list[tuple[list[float], float]]
+"""The weights and the bias of each neuron."""
 
 MALE, FEMALE = 0, 1
+_LEAST_TOTAL = -700.0
+"""Below it the sigmoid is the exponential, to every digit, and the exponential of its opposite soon overflows."""
 
 
 def likelier(probability_female: float) -> str:
@@ -59,17 +62,31 @@ class Predictor:
 
     def probability_female(self, weight_lb: float, height_in: float) -> float:
         """The same for one person, in plain floats: for two numbers they are ten times as fast as arrays."""
-        activations: Sequence[float] = (
-            (weight_lb - self.shift[0]) / self.scale[0],
-            (height_in - self.shift[1]) / self.scale[1],
-        )
-        for layer in self._plain_layers:
-            activations = [_sigmoid(sum(map(operator.mul, weights, activations)) + bias) for weights, bias in layer]
+        (shift_weight, shift_height), (scale_weight, scale_height) = self.shift, self.scale
+        weight, height = (weight_lb - shift_weight) / scale_weight, (height_in - shift_height) / scale_height
+        first, others = self._plain_layers
+        activations = [
+            1.0 / (1.0 + exp(-total))
+            if (total := by_weight * weight + by_height * height + bias) > _LEAST_TOTAL
+            else exp(total)
+            for (by_weight, by_height), bias in first
+        ]
+        for layer in others:
+            activations = [
+                1.0 / (1.0 + exp(-total))
+                if (total := sum(map(operator.mul, weights, activations)) + bias) > _LEAST_TOTAL
+                else exp(total)
+                for weights, bias in layer
+            ]
         return activations[0]
 
     @cached_property
-    def _plain_layers(self) -> list[list[tuple[list[float], float]]]:
-        return [list(zip(layer.weights.tolist(), layer.biases.tolist(), strict=True)) for layer in self.network.layers]
+    def _plain_layers(self) -> tuple[PlainLayer, list[PlainLayer]]:
+        """The layer that is fed weight and height, and those after it."""
+        layers = [
+            list(zip(layer.weights.tolist(), layer.biases.tolist(), strict=True)) for layer in self.network.layers
+        ]
+        return layers[0], layers[1:]
 
     @cached_property
     def digest(self) -> str:
@@ -92,12 +109,6 @@ class Predictor:
             for number, layer in enumerate(self.network.layers, start=1)
             for part, array in layer._asdict().items()
         }
-
-
-def _sigmoid(total: float) -> float:
-    """model.network.network.sigmoid for one float."""
-    exponential = math.exp(-abs(total))
-    return (1.0 if total >= 0.0 else exponential) / (1.0 + exponential)
 
 
 @dataclass(frozen=True)
@@ -137,28 +148,30 @@ class TrainingRange:
 
     def contains_one(self, weight_lb: float, height_in: float) -> bool:
         """The same for one person, in plain floats."""
-        return math.sqrt(min(self._squares(weight_lb, height_in))) <= self.radius
+        for (mean_weight, mean_height), (weight, both, height) in self._gender_regions:
+            by_weight, by_height = weight_lb - mean_weight, height_in - mean_height
+            if math.sqrt(_square(by_weight, by_height, weight, both, height)) <= self.radius:
+                return True
+        return False
 
     def distances(self, measurements: Array) -> Array:
         """To the nearer gender: (people, 2) -> (people,)."""
-        distances: Array = np.sqrt(np.minimum(*self._squares(*measurements.T)))
+        squares = []
+        for mean, inverse in self._gender_regions:
+            by_weight, by_height = (measurements - mean).T
+            squares.append(_square(by_weight, by_height, *inverse))
+        distances: Array = np.sqrt(np.minimum(*squares))
         return distances
 
-    def _squares(self, weights_lb: Any, heights_in: Any) -> list[Any]:  # noqa: ANN401 - floats give floats, arrays arrays
-        """The squared distances to the centre of each gender, to the same bits for a float and in an array."""
-        squares = []
-        for (mean_weight, mean_height), (weight, both, height) in zip(self.means, self._inverses, strict=True):
-            by_weight, by_height = weights_lb - mean_weight, heights_in - mean_height
-            squares.append(
-                weight * (by_weight * by_weight)
-                + 2.0 * both * (by_weight * by_height)
-                + height * (by_height * by_height)
-            )
-        return squares
-
     @cached_property
-    def _inverses(self) -> list[tuple[float, float, float]]:
-        """The inverse covariances: (weight · weight, weight · height, height · height)."""
+    def _gender_regions(self) -> list[tuple[tuple[float, float], tuple[float, float, float]]]:
+        """Of each gender, the mean and the inverse covariance: (weight · weight, weight · height, height · height)."""
         return [
-            (d / (a * d - b * c), -b / (a * d - b * c), a / (a * d - b * c)) for ((a, b), (c, d)) in self.covariances
+            (mean, (d / (a * d - b * c), -b / (a * d - b * c), a / (a * d - b * c)))
+            for mean, ((a, b), (c, d)) in zip(self.means, self.covariances, strict=True)
         ]
+
+
+def _square(by_weight: Any, by_height: Any, weight: float, both: float, height: float) -> Any:  # noqa: ANN401
+    """The squared distance, by the inverse covariance, to the same bits for a float and in an array."""
+    return weight * (by_weight * by_weight) + 2.0 * both * (by_weight * by_height) + height * (by_height * by_height)

@@ -6,19 +6,16 @@ A route parses, calls and answers; what it calls knows nothing of Flask. All fai
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from model.registry.registry import Registry
-from model.registry.storage import open_storage
 from service import errors, prediction
 from service.live_models import LiveModels
+from service.request_id import request_id
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,14 +24,16 @@ if TYPE_CHECKING:
     from model.registry.version import Version
     from service.prediction import Predict
 
-_PREDICTIONS: dict[str, Predict] = {
+PREDICTIONS: dict[str, Predict] = {
     "": prediction.predict_one,
     "/batch": prediction.predict_batch,
     "/columns": prediction.predict_columns,
 }
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 _MOST_LISTED, _LISTED = 1000, 100
-_logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, live_models: LiveModels) -> Flask:
@@ -53,17 +52,15 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
 
 
 def from_environment() -> Flask:
-    """What gunicorn calls in each worker: settings, registry, the watcher, the application."""
+    """What a WSGI server calls in each worker: settings, registry, the watcher, the application."""
     settings = Settings.from_environment(os.environ)
-    live_models = LiveModels(Registry(open_storage(settings.registry), settings.model), settings.poll_seconds)
-    live_models.start()
-    return create_app(settings, live_models)
+    return create_app(settings, LiveModels.following(settings))
 
 
 def _add_predictions(app: Flask, settings: Settings, live_models: LiveModels) -> None:
     def answer(predict: Predict, version: Version) -> Response:
-        body = predict(_json_body(settings.maximum_body_bytes), version, settings.maximum_people)
-        response = Response(body, mimetype="application/json")
+        predicted = predict(_json_body(settings.maximum_body_bytes), version, settings.maximum_people)
+        response = Response(predicted.body, mimetype="application/json")
         response.headers["X-Model-Version"] = str(version.manifest.number)
         response.headers["X-Model-Digest"] = version.manifest.digest
         return response
@@ -74,7 +71,7 @@ def _add_predictions(app: Flask, settings: Settings, live_models: LiveModels) ->
     def pinned_route(predict: Predict) -> Callable[[str], Response]:
         return lambda name: answer(predict, live_models.pinned(name))
 
-    for suffix, predict in _PREDICTIONS.items():
+    for suffix, predict in PREDICTIONS.items():
         app.add_url_rule(f"/predict{suffix}", f"predict{suffix}", champion_route(predict), methods=["POST"])
         app.add_url_rule(
             f"/versions/<name>/predict{suffix}", f"pinned{suffix}", pinned_route(predict), methods=["POST"]
@@ -97,6 +94,11 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
         head = live_models.live.head
         manifest = registry.manifest(registry.resolve(name, head))
         return _json(manifest.model_dump(mode="json") | {"aliases": head.aliases_of(manifest.number)})
+
+    @app.get("/versions/<name>/report")
+    def report(name: str) -> Response:
+        page = registry.report(registry.resolve(name, live_models.live.head))
+        return _page(page, lasting=name.isdecimal())
 
     @app.get("/aliases")
     def aliases() -> Response:
@@ -159,9 +161,21 @@ def _json(document: Any) -> Response:  # noqa: ANN401 - whatever JSON can say
     return Response(json.dumps(document, allow_nan=False), mimetype="application/json")
 
 
+def _page(page: bytes, *, lasting: bool) -> Response:
+    """HTML out of the registry, which others may write: it can run nothing and fetch nothing."""
+    response = Response(page, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = _PAGE_POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    # A number's report never changes; an alias moves.
+    response.headers["Cache-Control"] = "private, max-age=31536000, immutable" if lasting else "private, no-cache"
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
 def _take_request_id() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    g.request_id = request_id(request.headers.get("X-Request-Id"))
 
 
 def _name_request(response: Response) -> Response:
@@ -170,15 +184,12 @@ def _name_request(response: Response) -> Response:
 
 
 def _problem(error: Exception) -> Response:
-    """Any failure as problem details. Only what is our own fault is logged, with the request's id and its stack."""
+    """Any failure as problem details."""
     headers = {}
     if isinstance(error, HTTPException):
-        known = _of_werkzeug(error)
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    else:
-        known = errors.as_service_error(error)
-    if known.status == 500 or (known is not error and known.status == 503):  # noqa: PLR2004 - HTTP's own numbers
-        _logger.error("request %s to %s failed", g.request_id, request.url_rule, exc_info=error)
+        error = _of_werkzeug(error)
+    known = errors.told(error, g.request_id, request.url_rule)
     body = errors.problem(known, g.request_id)
     return Response(body, known.status, headers, content_type=errors.CONTENT_TYPE)
 
@@ -190,6 +201,6 @@ def _of_werkzeug(error: HTTPException) -> errors.ServiceError:
         case 405:
             return errors.MethodNotAllowedError(f"{request.method} does nothing here")
         case 413:
-            return errors.TooLargeError(f"the body may have {(request.max_content_length or 1) - 1:,} bytes at most")
+            return errors.TooLargeError((request.max_content_length or 1) - 1)
         case _:
             return errors.BadRequestError("the request cannot be understood")

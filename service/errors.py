@@ -5,11 +5,14 @@
     ├── BadRequestError             400  the request is not HTTP as it should be
     ├── NotFoundError               404  no such path, version or alias
     ├── MethodNotAllowedError       405
+    ├── TooSlowError                408  the rest of the request has not come in time
     ├── TooLargeError               413
     ├── UnsupportedMediaTypeError   415
     ├── InvalidMeasurementsError    422  it is JSON, and not valid: what, where, and what was expected
     ├── InvalidQueryError           422
-    └── NotReadyError               503  no verified model is in memory
+    ├── HeadTooLargeError           431
+    ├── NotReadyError               503  no verified model is in memory
+    └── OverloadedError             503  more is being asked than can be answered in good time
 
 Whatever else is raised is our own fault: 500, with nothing told but the request's id.
 """
@@ -17,6 +20,7 @@ Whatever else is raised is our own fault: 500, with nothing told but the request
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/problem+json"
 _MOST_ERRORS_TOLD = 100
+_logger = logging.getLogger(__name__)
 
 
 class ServiceError(Exception):
@@ -57,6 +62,23 @@ class MethodNotAllowedError(ServiceError):
 class TooLargeError(ServiceError):
     status, type, title = 413, "too-large", "Too large"
 
+    def __init__(self, maximum_body_bytes: int) -> None:
+        super().__init__(f"the body may have {maximum_body_bytes:,} bytes at most")
+
+
+class HeadTooLargeError(ServiceError):
+    status, type, title = 431, "head-too-large", "Head too large"
+
+    def __init__(self, maximum_bytes: int, maximum_headers: int) -> None:
+        super().__init__(f"the headers may have {maximum_bytes:,} bytes at most, and be {maximum_headers} at most")
+
+
+class TooSlowError(ServiceError):
+    status, type, title = 408, "too-slow", "Too slow"
+
+    def __init__(self) -> None:
+        super().__init__("the rest of the request has not come in time")
+
 
 class UnsupportedMediaTypeError(ServiceError):
     status, type, title = 415, "unsupported-media-type", "Unsupported media type"
@@ -85,6 +107,21 @@ class InvalidQueryError(ServiceError):
 
 class NotReadyError(ServiceError):
     status, type, title = 503, "not-ready", "Not ready"
+
+
+class OverloadedError(ServiceError):
+    status, type, title = 503, "overloaded", "Overloaded"
+
+    def __init__(self) -> None:
+        super().__init__("more is asked of this service than it can answer in good time; ask again a little later")
+
+
+def told(error: Exception, request_id: str, route: object) -> ServiceError:
+    """What is told of a failure. What is our own fault is logged too, with the request's id and the stack."""
+    known = as_service_error(error)
+    if known.status == 500 or (known is not error and known.status == 503):  # noqa: PLR2004 - HTTP's own numbers
+        _logger.error("request %s to %s failed", request_id, route, exc_info=error)
+    return known
 
 
 def as_service_error(error: Exception) -> ServiceError:

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 
 from model.errors import CorruptionError, NotFoundError, StatureError, StorageError
 from model.registry.log import CHAMPION, Head
+from model.registry.registry import Registry
+from model.registry.storage import open_storage
 from service.errors import NotReadyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from model.registry.registry import Registry
     from model.registry.version import Version
+    from service.settings import Settings
 
 _PINNED_VERSIONS = 16
 _logger = logging.getLogger(__name__)
@@ -50,8 +52,15 @@ class LiveModels:
         self._watcher = threading.Thread(target=self._watch, name="registry-watcher", daemon=True)
         self._pinned = lru_cache(_PINNED_VERSIONS)(registry.load)
 
+    @classmethod
+    def following(cls, settings: Settings) -> LiveModels:
+        """Those of the registry that the settings name, followed from now on. Called in each worker, after the fork."""
+        live_models = cls(Registry(open_storage(settings.registry), settings.model), settings.poll_seconds)
+        live_models.start()
+        return live_models
+
     def start(self) -> None:
-        """Load what there is, then follow. Called in each worker, after the fork."""
+        """Load what there is, then follow."""
         self._try_to_refresh()
         self._watcher.start()
 
@@ -84,6 +93,11 @@ class LiveModels:
             return self.champion()
         number = self.registry.resolve(name, live.head)
         return live.versions.get(number) or self._pinned(number)
+
+    def aliased(self, name: str) -> Version | None:
+        """The same for a version that an alias keeps in memory; None for others, which may have to be loaded."""
+        live = self._live
+        return self.champion() if name == CHAMPION else live.versions.get(self.registry.resolve(name, live.head))
 
     def refresh(self) -> None:
         """Follow the log to its end and load what its aliases name.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.errors import SettingsError
+from model.registry.manifest import Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,13 +20,25 @@ class Settings(BaseModel):
 
     registry: str = "./registry"
     """A path, or a URL of object storage."""
-    model: str = "gender"
+    model: Name = "gender"
     poll_seconds: Annotated[float, Field(gt=0.0, le=3600.0)] = 1.0
     """How often each worker asks the registry for a new log record."""
     maximum_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 4 << 20
     """A request with a larger body is refused with 413."""
     maximum_people: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     """A batch of more people is refused with 422."""
+    lane: Literal["fast", "flask"] = "fast"
+    """Who answers predictions: the lane in front of Flask, or Flask itself. The settings below hold in the lane."""
+    maximum_head_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16 << 10
+    """A request whose line and headers are longer is refused with 431, and so is one of more than a hundred headers."""
+    head_seconds: Annotated[float, Field(gt=0.0, le=3600.0)] = 10.0
+    """A connection whose request has not told its headers by then is closed."""
+    body_seconds: Annotated[float, Field(gt=0.0, le=3600.0)] = 30.0
+    """A connection that has not sent the rest of its request, or not taken its answer, by then is closed."""
+    maximum_requests: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Where a worker has as many unanswered, more are refused with 503."""
+    maximum_connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Where a worker has more open, all requests are refused with 503 until it has not."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:

@@ -12,7 +12,7 @@ outcome.py    what these three say
 versions.py   models, show, verify
 aliases.py    log, promote, rollback
 comparing.py  diff, reproduce
-elsewhere.py  export
+elsewhere.py  export, report
 upkeep.py     delete, prune, doctor
 """
 
@@ -24,7 +24,7 @@ import click
 
 from model.cli.aliases import log, promote, rollback
 from model.cli.comparing import diff, reproduce
-from model.cli.elsewhere import export
+from model.cli.elsewhere import export, report
 from model.cli.evaluating import evaluate, recalibrate
 from model.cli.serving import predict, serve, up
 from model.cli.training import train
@@ -64,6 +64,6 @@ def main() -> None:
 
 for _command in (
     *(up, serve, train, evaluate, recalibrate, predict, models, show, diff, log, promote, rollback, delete, verify),
-    *(prune, reproduce, export, doctor),
+    *(prune, reproduce, report, export, doctor),
 ):
     main.add_command(_command)

@@ -1,4 +1,4 @@
-"""`export`: a version for where Stature is not."""
+"""`export` and `report`: a version, and what was found out about it, for where Stature is not."""
 
 from __future__ import annotations
 
@@ -60,6 +60,19 @@ def export(
     said = f"Wrote version {version.manifest.number} of {registry} to {output}."
     document = {**version.identity, "digest": version.manifest.digest, "to": form, **units, **where}
     show_result(document, said, as_json=as_json)
+
+
+@click.command()
+@common
+@click.argument("name", metavar="VERSION|ALIAS")
+@click.option("--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A new file.")
+def report(registry_path: str, model: str, *, as_json: bool, name: str, output: Path) -> None:
+    """Write the report of a version's training: one HTML page, to be opened in a browser or sent to someone."""
+    registry = open_registry(registry_path, model)
+    number = resolve(registry, name, registry.head())
+    _write(output, registry.report(number))
+    document = {"model": registry.model, "model_version": number, "output": str(output)}
+    show_result(document, f"Wrote the report on version {number} of {registry} to {output}.", as_json=as_json)
 
 
 _TAKING_UNITS = ("python", "sql")

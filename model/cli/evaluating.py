@@ -15,6 +15,7 @@ from model.cli.outcome import (
     reliability_in_words,
     slices_in_words,
 )
+from model.cli.plots import print_plots
 
 _data_option = click.option("--data", required=True, metavar="FILE|nhanes", help="CSV, CSV in gzip, or Parquet.")
 
@@ -86,6 +87,8 @@ def recalibrate(
     **settings: Any,  # noqa: ANN401 - the fields of Settings, by their names
 ) -> None:
     """Make a version for another population: its ranking is kept, two numbers are fitted on these people."""
+    from rich.console import Console  # noqa: PLC0415
+
     from model.registry.registry import whoami  # noqa: PLC0415
     from model.training import recalibration  # noqa: PLC0415
 
@@ -96,3 +99,4 @@ def recalibrate(
     )
     outcome = recalibration.run(asked, registry, by=whoami())
     show_result(outcome_as_json(registry, outcome), outcome_in_words(registry, outcome), as_json=as_json)
+    print_plots(Console(soft_wrap=True, highlight=False, quiet=as_json), outcome)

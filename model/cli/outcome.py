@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from model import units
 from model.cli.options import METRICS, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from model.registry.manifest import Evaluation, Slice
+    from model.registry.manifest import Evaluation
     from model.registry.registry import Registry
     from model.training.publication import Outcome
 
@@ -42,6 +41,10 @@ def outcome_in_words(registry: Registry, outcome: Outcome) -> str:
         f"{len(people):,} people of {people.source}: {len(people) - held_out:,} trained on, {held_out:,} held out",
         *left_out_in_words(people.left_out),
         _fit_in_words(outcome),
+        *(
+            f"  saturated: neuron {neuron} of hidden layer {layer} answers nearly the same for everybody"
+            for layer, neuron in outcome.trainer.saturated_units or ()
+        ),
         "",
         *metrics_in_words(outcome.evaluation),
         "",
@@ -93,11 +96,13 @@ def reliability_in_words(evaluation: Evaluation) -> Iterator[str]:
 
 
 def slices_in_words(evaluation: Evaluation) -> Iterator[str]:
+    from model.training.slices import slice_in_words  # noqa: PLC0415
+
     yield table(
         ("slice", "people", "log_loss", "brier_score", "accuracy", "calibration_error", "its floor"),
         [
             (
-                _slice_name(found),
+                slice_in_words(found),
                 f"{found.people:,}",
                 *(_figure(getattr(found, metric)) for metric in METRICS if metric != "roc_auc"),
                 _figure(found.calibration_error_floor),
@@ -111,25 +116,6 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _slice_name(found: Slice) -> str:
-    words = [{"male": "men", "female": "women", None: ""}[found.gender]]
-    for band, unit, other_unit, times in (
-        (found.weight_lb, "lb", "kg", units.KILOGRAMS_PER_POUND),
-        (found.height_in, "in", "cm", units.CENTIMETRES_PER_INCH),
-    ):
-        if band is None:
-            continue
-        lower, upper = band
-        if lower is None and upper is None:
-            words.append(f"any {unit}")
-        elif lower is None or upper is None:
-            limit = (lower or 0.0) + (upper or 0.0)
-            words.append(f"{'below' if lower is None else 'from'} {limit:g} {unit} ({limit * times:.0f} {other_unit})")
-        else:
-            words.append(f"{lower:g} to {upper:g} {unit} ({lower * times:.0f} to {upper * times:.0f} {other_unit})")
-    return " ".join(filter(None, words))
-
-
 def _fit_in_words(outcome: Outcome) -> str:
     trainer, recalibration = outcome.trainer, outcome.recalibration
     if recalibration is not None:
@@ -137,9 +123,17 @@ def _fit_in_words(outcome: Outcome) -> str:
             f"{trainer.name}: log-odds times {recalibration.slope:.4f}, plus {recalibration.intercept:.4f}: "
             f"loss {trainer.final_loss:.6f}"
         )
-    return (
-        f"{trainer.name}, {'-'.join(map(str, outcome.layer_sizes))}, seed {trainer.seed}: "
-        f"loss {trainer.final_loss:.6f} after {trainer.epochs:,} epochs"
+    return "\n".join(
+        [
+            (
+                f"{trainer.name}, {'-'.join(map(str, outcome.layer_sizes))}, seed {trainer.seed}: "
+                f"loss {trainer.final_loss:.6f} after {trainer.epochs:,} epochs"
+            ),
+            *(
+                f"  saturated: neuron {neuron} of hidden layer {layer} answers nearly the same for everybody"
+                for layer, neuron in trainer.saturated_units or ()
+            ),
+        ]
     )
 
 
@@ -150,6 +144,8 @@ def _publication_in_words(registry: Registry, outcome: Outcome) -> Iterator[str]
     manifest = outcome.version.manifest
     made_from = f", made from version {manifest.parent}" if manifest.parent is not None else ""
     yield f"Published version {manifest.number} of {registry}{made_from}."
+    if manifest.files.report is None:
+        yield "No report: matplotlib is not installed. pip install 'stature[reports]'"
     if outcome.promoted:
         yield f"Promoted: {outcome.verdict.reason}."
         return

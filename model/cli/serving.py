@@ -44,7 +44,10 @@ def serve(registry_path: str, model: str, *, as_json: bool, host: str, port: int
     """Answer over HTTP with the champion, and with every version that is promoted from now on."""
     del as_json  # the service speaks for itself
     _check_free(host, port)
-    if open_registry(registry_path, model).head().champion is None:
+    from model.registry.storage import open_storage  # noqa: PLC0415
+
+    # A look and no more: numpy would be imported here for nothing, as gunicorn starts afresh and imports it again.
+    if not open_storage(registry_path).list_after(f"{model}/log"):
         click.echo(f"No champion of {model} in {registry_path} yet: waiting for `stature train`.", err=True)
     _serve(registry_path, model, host, port, workers)
 
@@ -95,4 +98,4 @@ def _serve(registry_path: str, model: str, host: str, port: int, workers: int) -
     os.environ |= {"STATURE_REGISTRY": registry_path, "STATURE_MODEL": model}
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     flags = ["--config", "python:service.gunicorn_conf", "--bind", address, "--workers", str(workers)]
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *flags, "service.app:from_environment()"])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *flags])  # noqa: S606

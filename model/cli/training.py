@@ -8,8 +8,11 @@ import click
 
 from model.cli.options import common, gate_options, open_registry, reading_options, show_result
 from model.cli.outcome import outcome_as_json, outcome_in_words
+from model.cli.plots import print_plots
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from model.registry.registry import Registry
     from model.training.job import Settings
     from model.training.publication import Outcome
@@ -60,6 +63,8 @@ def train(
     **settings: Any,  # noqa: ANN401 - the fields of Settings, by their names
 ) -> None:
     """Train a network, judge it against the champion, publish it, and promote it if it is better."""
+    from rich.console import Console  # noqa: PLC0415
+
     from model.registry.registry import whoami  # noqa: PLC0415
     from model.training import job  # noqa: PLC0415
 
@@ -71,19 +76,19 @@ def train(
         show_result({"model": registry.model, "model_version": champion, "trained": False}, said, as_json=as_json)
         return
     asked = job.Settings(data=data, skip_bad_rows=bad_rows == "skip", thresholds=dict(thresholds), **settings)
-    outcome = _run(asked, registry, by=whoami(), quiet=as_json)
+    console = Console(soft_wrap=True, highlight=False, quiet=as_json)
+    outcome = _run(asked, registry, console, by=whoami())
     show_result(outcome_as_json(registry, outcome), outcome_in_words(registry, outcome), as_json=as_json)
+    print_plots(console, outcome)
 
 
-def _run(asked: Settings, registry: Registry, *, by: str, quiet: bool) -> Outcome:
+def _run(asked: Settings, registry: Registry, console: Console, *, by: str) -> Outcome:
     """The training job, showing its progress: lines, and on a terminal a bar below them."""
-    from rich.console import Console  # noqa: PLC0415
     from rich.markup import escape  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
     from model.training import job  # noqa: PLC0415
 
-    console = Console(soft_wrap=True, highlight=False, quiet=quiet)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(f"training on {escape(asked.data)}", total=job.epochs_of(asked))
 

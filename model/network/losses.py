@@ -8,11 +8,13 @@ Shapes: targets and totals are (people, outputs); `counts` (people,) says how ma
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
 from model.network.network import Array, sigmoid
+
+Numbers = TypeVar("Numbers", float, Array)
 
 
 class Loss(Protocol):
@@ -22,6 +24,9 @@ class Loss(Protocol):
 
     def of_each(self, targets: Array, totals: Array) -> Array:
         """The loss of each person, (people,): the mean over the output neurons."""
+
+    def slope(self, target: Numbers, output: Numbers) -> Numbers:
+        """The derivative of one output neuron's loss by its total, for one person or elementwise."""
 
     def slopes(self, targets: Array, totals: Array) -> Array:
         """The derivative of each person's loss by each output neuron's total, (people, outputs)."""
@@ -44,10 +49,12 @@ class MeanSquaredError:
         squares: Array = np.mean((targets - sigmoid(totals)) ** 2, axis=1)
         return squares
 
-    def slopes(self, targets: Array, totals: Array) -> Array:
+    def slope(self, target: Numbers, output: Numbers) -> Numbers:
         """-2 (target - output) by the output, times the sigmoid's derivative, output · (1 - output)."""
-        outputs = sigmoid(totals)
-        slopes: Array = -2.0 * (targets - outputs) * outputs * (1.0 - outputs) / totals.shape[1]
+        return -2.0 * (target - output) * output * (1.0 - output)
+
+    def slopes(self, targets: Array, totals: Array) -> Array:
+        slopes: Array = self.slope(targets, sigmoid(totals)) / totals.shape[1]
         return slopes
 
     def curvatures(self, totals: Array) -> Array:
@@ -66,11 +73,18 @@ class LogLoss:
     name: Literal["mean_squared_error", "log_loss"] = "log_loss"
 
     def of_each(self, targets: Array, totals: Array) -> Array:
-        losses: Array = np.mean(np.logaddexp(0.0, totals) - targets * totals, axis=1)
-        return losses
+        # log(1 + eᵗ) without overflow: max(t, 0) + log(1 + e^-|t|).
+        losses = np.log1p(np.exp(-np.abs(totals)))
+        losses += np.maximum(totals, 0.0)
+        losses -= targets * totals
+        mean: Array = np.mean(losses, axis=1)
+        return mean
+
+    def slope(self, target: Numbers, output: Numbers) -> Numbers:
+        return output - target
 
     def slopes(self, targets: Array, totals: Array) -> Array:
-        slopes: Array = (sigmoid(totals) - targets) / totals.shape[1]
+        slopes: Array = self.slope(targets, sigmoid(totals)) / totals.shape[1]
         return slopes
 
     def curvatures(self, totals: Array) -> Array:

@@ -44,7 +44,9 @@ class Layer(NamedTuple):
 
     def totals(self, inputs: Array) -> Array:
         """Weight the inputs, add the bias: (people, inputs) -> (people, neurons)."""
-        return inputs @ self.weights.T + self.biases
+        totals: Array = inputs @ self.weights.T
+        totals += self.biases
+        return totals
 
 
 class Forward(NamedTuple):
@@ -131,14 +133,19 @@ class Network:
         )
 
     def jacobian(self, forward: Forward) -> Array:
-        """The derivative of the one output neuron's total by every parameter, for each person: (people, parameters)."""
+        """The derivative of the one output neuron's total by every parameter, for each person: (people, parameters).
+
+        It lies in memory parameter by parameter, since numpy is quick along people, who are many, and slow across
+        them.
+        """
         deltas = self.backward(forward, np.ones_like(forward.totals))
-        people = len(forward.totals)
-        return np.concatenate(
-            [
-                part.reshape(people, -1)
-                for delta, entering in zip(deltas, forward.entering, strict=True)
-                for part in (delta[:, :, None] * entering[:, None, :], delta)
-            ],
-            axis=1,
-        )
+        jacobian = np.empty((len(self.parameters), len(forward.totals)))
+        start = 0
+        for delta, entering in zip(deltas, forward.entering, strict=True):
+            neurons, inputs = delta.shape[1], entering.shape[1]
+            middle, end = start + neurons * inputs, start + neurons * (inputs + 1)
+            of_weights, of_biases = jacobian[start:middle].reshape(neurons, inputs, -1), jacobian[middle:end]
+            of_biases[:] = delta.T
+            np.multiply(of_biases[:, None], np.ascontiguousarray(entering.T), out=of_weights)
+            start = end
+        return jacobian.T

@@ -57,8 +57,8 @@ def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str
         yield f"the log holds no record with the sha256 {expect_head}: it was cut off, or rewritten"
     for number in readable:
         try:
-            if not head.is_deleted(number):
-                registry.load(number)
+            if not head.is_deleted(number) and registry.load(number).manifest.files.report is not None:
+                registry.report(number)
         except _UNREADABLE as error:
             yield str(error)
 

@@ -12,6 +12,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from model.errors import CorruptionError
 
 MAXIMUM_MANIFEST_BYTES = 1 << 20
+MAXIMUM_FILE_BYTES = 4 << 20
+"""Of each file that a manifest names."""
 MAXIMUM_LAYERS, MAXIMUM_NEURONS = 8, 256
 
 
@@ -37,7 +39,14 @@ class File(Stored):
 
 
 class Files(Stored):
+    """The files beside the manifest; each was there before it."""
+
     weights: File
+    report: File | None = None
+
+    @property
+    def all(self) -> tuple[File, ...]:
+        return (self.weights,) if self.report is None else (self.weights, self.report)
 
 
 class Units(Stored):
@@ -109,6 +118,8 @@ class Trainer(Stored):
     seed: int
     epochs: int
     final_loss: float
+    saturated_units: tuple[tuple[int, int], ...] | None = None
+    """(layer, neuron), counted from 1; None: the release that trained it did not look."""
 
 
 class Software(Stored):

@@ -1,12 +1,13 @@
-"""Removes what no one needs: artifacts of deleted versions, artifacts that no manifest refers to, temporary files.
+"""Removes what no one needs: files of deleted versions, files that no manifest refers to, temporary files.
 
-A crash leaves an artifact without a manifest, or a temporary file; so does, for a moment, every publication. Hence the
-grace period: what is younger is left alone. The age of a file is in its name, since not every storage tells it.
+The files are weights and reports. A crash leaves them without a manifest, or leaves a temporary file; so does, for a
+moment, every publication. Hence the grace period: what is younger is left alone. The age of a file is in its name,
+since not every storage tells it.
 
-A publisher that was paused for longer than the grace period may commit its manifest while its artifact is being
-removed. So an artifact is put aside first, then removed, and then the manifests are looked at once more: what a new one
-refers to is put back. Whoever dies in between has left it aside, and the next pruning puts it back. The publisher, for
-its part, puts its artifact again after its commit if it is absent.
+A publisher that was paused for longer than the grace period may commit its manifest while its files are being removed.
+So a file is put aside first, then removed, and then the manifests are looked at once more: what a new one refers to is
+put back. Whoever dies in between has left it aside, and the next pruning puts it back. The publisher, for its part,
+puts its files again after its commit if they are absent.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from model.errors import CorruptionError, OversizedError
+from model.registry.manifest import MAXIMUM_FILE_BYTES
 from model.registry.storage import LocalStorage, created_at, unique_name
-from model.registry.version import MAXIMUM_WEIGHTS_BYTES
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -42,7 +43,7 @@ def prune(registry: Registry, grace: timedelta, now: datetime | None = None) -> 
     """Remove it, and put back what a manifest turns out to refer to. What was removed for good."""
     look = _Look(registry, (now or datetime.now(UTC)) - grace)
     for removal in look.removals:
-        if removal.key.startswith(look.artifacts):
+        if removal.key.startswith(look.folders):
             look.put_aside(removal.key)
         registry.storage.delete(removal.key)
     needed = look.put_back()
@@ -54,16 +55,18 @@ class _Look:
 
     def __init__(self, registry: Registry, before: datetime) -> None:
         self.registry, self.before = registry, before
-        self.artifacts, self.aside = f"{registry.model}/artifacts/", f"{registry.model}/aside/"
+        self.folders = (f"{registry.model}/artifacts/", f"{registry.model}/reports/")
+        self.aside = f"{registry.model}/aside/"
         self.own: list[str] = []
-        # Artifacts are listed before manifests: one that is referred to in between is then seen to be.
-        names = self._names(self.artifacts)
+        # Files are listed before manifests: one that is referred to in between is then seen to be.
+        keys = [f"{folder}{name}" for folder in self.folders for name in self._names(folder)]
         temporary = registry.storage.list_after(LocalStorage.TEMPORARY)
         self.deleted_at = {
             record.operation.version: record.at for record in registry.log() if record.operation.name == "delete"
         }
+        self.last = max(registry.numbers(), default=0)
         self.owners = self._owners()
-        found = [(f"{self.artifacts}{name}", self._reason(name)) for name in names]
+        found = [(key, self._reason(key)) for key in keys]
         self.removals = [Removal(key, reason) for key, reason in found if reason is not None] + [
             Removal(f"{LocalStorage.TEMPORARY}/{name}", "left by a crash")
             for name in temporary
@@ -71,30 +74,30 @@ class _Look:
         ]
 
     def put_aside(self, key: str) -> None:
-        """A copy of one's own, since another pruning may remove the same artifact, and its copy, at the same time."""
+        """A copy of one's own, since another pruning may remove the same file, and its copy, at the same time."""
         try:
-            content = self.registry.storage.get(key, MAXIMUM_WEIGHTS_BYTES)
+            content = self.registry.storage.get(key, MAXIMUM_FILE_BYTES)
         except OversizedError:
-            return  # no artifact is that large, so no version can need it
+            return  # no file of a version is that large, so none can need it
         if content is not None:
-            copy = f"{self.aside}{unique_name()}-{key.rpartition('/')[2]}"
+            copy = f"{self.aside}{unique_name()}-{_name(key)}"
             self.registry.storage.put_if_absent(copy, content)
             self.own.append(copy)
 
     def put_back(self) -> set[str]:
-        """Look at the manifests once more; the artifacts that they turned out to need, each now at its place.
+        """Look at the manifests once more; the files that they turned out to need, each now at its place.
 
         One's own copies are then removed; so are those that another pruning left, once they are old enough.
         """
         storage = self.registry.storage
-        self.owners |= self._owners(after=max(self.owners.values(), default=0))
+        self.owners |= self._owners(after=self.last)
+        places = {_name(key): key for key, owner in self.owners.items() if owner not in self.deleted_at}
         needed = set()
         for name in self._names(self.aside):
-            key = f"{self.artifacts}{name.partition('-')[2]}"
-            owner = self.owners.get(key)
-            if owner is not None and owner not in self.deleted_at:
+            key = places.get(name.partition("-")[2])
+            if key is not None:
                 needed.add(key)
-                if (content := storage.get(f"{self.aside}{name}", MAXIMUM_WEIGHTS_BYTES)) is not None:
+                if (content := storage.get(f"{self.aside}{name}", MAXIMUM_FILE_BYTES)) is not None:
                     storage.put_if_absent(key, content)
             if f"{self.aside}{name}" in self.own or _is_older(name, self.before):
                 storage.delete(f"{self.aside}{name}")
@@ -104,23 +107,30 @@ class _Look:
         return self.registry.storage.list_after(folder.rstrip("/"))
 
     def _owners(self, after: int = 0) -> dict[str, int]:
-        """Which version refers to which artifact. A manifest that cannot be read is no matter once it is deleted."""
-        owners = {}
-        for number in self.registry.numbers():
+        """Which version refers to which file. A manifest that cannot be read is no matter once it is deleted."""
+        owners: dict[str, int] = {}
+        # Deleted ones first: of two manifests that name one file, the one that still needs it owns it.
+        for number in sorted(self.registry.numbers(), key=lambda number: number not in self.deleted_at):
             if number > after:
                 try:
-                    owners[f"{self.registry.model}/{self.registry.manifest(number).files.weights.key}"] = number
+                    files = self.registry.manifest(number).files.all
                 except CorruptionError:
                     if number not in self.deleted_at:
                         raise
+                else:
+                    owners |= {f"{self.registry.model}/{file.key}": number for file in files}
         return owners
 
-    def _reason(self, name: str) -> str | None:
-        """Why this artifact can go, if it can."""
-        owner = self.owners.get(f"{self.artifacts}{name}")
+    def _reason(self, key: str) -> str | None:
+        """Why this file can go, if it can."""
+        owner = self.owners.get(key)
         if owner is None:
-            return "no version refers to it" if _is_older(name, self.before) else None
+            return "no version refers to it" if _is_older(_name(key), self.before) else None
         return f"version {owner} was deleted" if self.deleted_at.get(owner, self.before) < self.before else None
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def _is_older(name: str, before: datetime) -> bool:

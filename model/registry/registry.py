@@ -1,6 +1,7 @@
 """The registry of one model: two append-only rows of files, versions and alias moves, on storage that never overwrites.
 
-    <model>/artifacts/<uuid>.npz        weights; nothing refers to them until
+    <model>/artifacts/<uuid>.npz        weights,
+    <model>/reports/<uuid>.html         and what is told of them to people; nothing refers to either until
     <model>/versions/0000000007.json    the manifest is created, which is the commit of version 7
     <model>/log/0000000012.json         creating it is the commit of one alias move; it holds the whole state after it
 
@@ -33,6 +34,7 @@ from model.errors import (
 )
 from model.registry.log import CHAMPION, PREVIOUS, Expect, Head, Operation, Record, apply, in_words
 from model.registry.manifest import (
+    MAXIMUM_FILE_BYTES,
     MAXIMUM_MANIFEST_BYTES,
     Draft,
     File,
@@ -44,7 +46,7 @@ from model.registry.manifest import (
     encode,
 )
 from model.registry.storage import unique_name
-from model.registry.version import MAXIMUM_WEIGHTS_BYTES, Version, encode_weights, verify
+from model.registry.version import Version, check_file, encode_weights, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,12 +79,18 @@ class Registry:
 
     def load(self, number: int) -> Version:
         """A version, verified, ready to answer. NotFoundError, CorruptionError."""
-        manifest, _ = self.read_manifest(number)
-        key = f"{self.model}/{manifest.files.weights.key}"
-        weights = self._get(key, min(manifest.files.weights.size, MAXIMUM_WEIGHTS_BYTES))
-        if weights is None:
-            raise CorruptionError(f"version {number} of {self.model} lacks its weights: there is no {key}")
-        return verify(manifest, weights)
+        manifest = self.manifest(number)
+        return verify(manifest, self._file(manifest, manifest.files.weights, "weights"))
+
+    def report(self, number: int) -> bytes:
+        """What a version's training told of it, as HTML. NotFoundError where there is none, CorruptionError."""
+        manifest = self.manifest(number)
+        file = manifest.files.report
+        if file is None:
+            raise NotFoundError(f"version {number} of model {self.model} was published without a report")
+        content = self._file(manifest, file, "report")
+        check_file(file, content, f"version {number} of {self.model}: {file.key}")
+        return content
 
     def record_numbers(self) -> list[int]:
         """The numbers of all records of the log."""
@@ -153,11 +161,14 @@ class Registry:
 
     # Writing
 
-    def publish(self, draft: Draft, predictor: Predictor, by: str) -> Version:
+    def publish(self, draft: Draft, predictor: Predictor, by: str, report: bytes | None = None) -> Version:
         """Make this the next version, durably, and read it back. StorageError where that could not be done."""
         weights = encode_weights(predictor)
-        file = File(key=f"artifacts/{unique_name()}.npz", sha256=sha256(weights).hexdigest(), size=len(weights))
-        self._claim(file.key, weights)
+        contents = {"weights": _named("artifacts", "npz", weights, "weights")}
+        if report is not None:
+            contents["report"] = _named("reports", "html", report, "report")
+        for file, content in contents.values():
+            self._claim(file.key, content)
         said = {name: getattr(draft, name) for name in Draft.model_fields}
         transaction = uuid.uuid4().hex
         number = self._last("versions")
@@ -171,12 +182,15 @@ class Registry:
                 transaction=transaction,
                 created_at=_now(),
                 created_by=_text(by),
-                files=Files(weights=file),
+                files=Files(**{name: file for name, (file, _) in contents.items()}),
             )
             content = _checked(encode(manifest), MAXIMUM_MANIFEST_BYTES, "manifest")
             claimed = self._claim(_key("versions", number), content)
-        # Whoever was paused for longer than prune's grace period before the commit may have lost the artifact.
-        self._claim(file.key, weights)
+        # Whoever was paused for longer than prune's grace period before the commit may have lost these files.
+        for file, content in contents.values():
+            self._claim(file.key, content)
+        if report is not None:
+            self.report(number)
         return self.load(number)
 
     def promote(
@@ -295,8 +309,8 @@ class Registry:
     def _claim(self, key: str, content: bytes) -> bool:
         """Put if absent, and on any doubt read back. True: the key holds our content. False: it holds another's.
 
-        Contents differ by the transaction id in them (and weights by their key), so the same bytes are our own: a put
-        whose reply was lost.
+        Contents differ by the transaction id in them (and weights and reports by their key), so the same bytes are our
+        own: a put whose reply was lost.
         """
         doubt: StorageError | None = None
         for _ in range(_CLAIM_ATTEMPTS):
@@ -305,10 +319,18 @@ class Registry:
                     return True
             except StorageError as error:
                 doubt = error
-            found = self.storage.get(f"{self.model}/{key}", MAXIMUM_WEIGHTS_BYTES)
+            found = self.storage.get(f"{self.model}/{key}", MAXIMUM_FILE_BYTES)
             if found is not None:
                 return found == content
         raise doubt or StorageError(f"{self.storage} says that {key} exists, and does not hold it")
+
+    def _file(self, manifest: Manifest, file: File, what: str) -> bytes:
+        """The content of a file that a manifest names, not yet checked. CorruptionError where it is not there."""
+        key = f"{self.model}/{file.key}"
+        content = self._get(key, min(file.size, MAXIMUM_FILE_BYTES))
+        if content is None:
+            raise CorruptionError(f"version {manifest.number} of {self.model} lacks its {what}: there is no {key}")
+        return content
 
     def _get(self, name: str, maximum_bytes: int) -> bytes | None:
         try:
@@ -326,7 +348,7 @@ class Registry:
 
         def exists(number: int) -> bool:
             try:
-                return self.storage.get(f"{self.model}/{_key(prefix, number)}", MAXIMUM_WEIGHTS_BYTES) is not None
+                return self.storage.get(f"{self.model}/{_key(prefix, number)}", MAXIMUM_FILE_BYTES) is not None
             except OversizedError:
                 return True
 
@@ -407,10 +429,17 @@ def _key(prefix: str, number: int) -> str:
     return f"{prefix}/{number:010}.json"
 
 
+def _named(prefix: str, ending: str, content: bytes, what: str) -> tuple[File, bytes]:
+    """A file with a new key, and its content."""
+    _checked(content, MAXIMUM_FILE_BYTES, what)
+    key = f"{prefix}/{unique_name()}.{ending}"
+    return File(key=key, sha256=sha256(content).hexdigest(), size=len(content)), content
+
+
 def _checked(content: bytes, maximum_bytes: int, what: str) -> bytes:
     """What readers would refuse is not written in the first place: a log cannot be taken back."""
     if len(content) > maximum_bytes:
-        raise RefusedError(f"this {what} would have {len(content):,} bytes, and {maximum_bytes:,} are allowed")
+        raise RefusedError(f"the {what} would have {len(content):,} bytes, and {maximum_bytes:,} are allowed")
     return content
 
 

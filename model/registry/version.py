@@ -23,9 +23,8 @@ from model.network.network import Array, Network
 from model.predictor import Predictor, TrainingRange, likelier
 
 if TYPE_CHECKING:
-    from model.registry.manifest import Manifest
+    from model.registry.manifest import File, Manifest
 
-MAXIMUM_WEIGHTS_BYTES = 4 << 20
 PROBE_TOLERANCE = 1e-9
 
 
@@ -62,11 +61,7 @@ def encode_weights(predictor: Predictor) -> bytes:
 def verify(manifest: Manifest, weights: bytes) -> Version:
     """The version of this manifest and these weights. CorruptionError where anything is not as the manifest says."""
     name = f"version {manifest.number} of {manifest.model}: {manifest.files.weights.key}"
-    file = manifest.files.weights
-    if len(weights) != file.size:
-        raise CorruptionError(f"{name} has {len(weights):,} bytes, its manifest says {file.size:,}")
-    if sha256(weights).hexdigest() != file.sha256:
-        raise CorruptionError(f"{name} does not have the sha256 that its manifest says")
+    check_file(manifest.files.weights, weights, name)
     try:
         layers = _decode_layers(weights, manifest.layer_sizes)
     except _UNREADABLE as error:
@@ -83,6 +78,14 @@ def verify(manifest: Manifest, weights: bytes) -> Version:
             )
     training_range = TrainingRange(**manifest.training_range.model_dump())
     return Version(manifest, predictor, training_range)
+
+
+def check_file(file: File, content: bytes, name: str) -> None:
+    """Raises CorruptionError where this is not the content that the manifest speaks of."""
+    if len(content) != file.size:
+        raise CorruptionError(f"{name} has {len(content):,} bytes, its manifest says {file.size:,}")
+    if sha256(content).hexdigest() != file.sha256:
+        raise CorruptionError(f"{name} does not have the sha256 that its manifest says")
 
 
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, RuntimeError, OverflowError, struct.error, zipfile.BadZipFile)

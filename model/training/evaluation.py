@@ -41,7 +41,7 @@ Population = Literal["held_out", "trained_on", "everyone"]
 Band = tuple[float | None, float | None]
 """From (inclusive) and to (exclusive); None where it is open."""
 
-L2 = 0.1
+L2 = 0.3
 """Of the logistic regression, as of a network by default."""
 _WEIGHT_EDGES_LB = (120.0, 150.0, 180.0, 210.0, 240.0)
 _HEIGHT_EDGES_IN = (60.0, 63.0, 66.0, 69.0, 72.0)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from model.network.losses import Loss
     from model.network.trainers import OnEpoch
     from model.registry.registry import Registry
+    from model.training.publication import Losses
 
 TUTORIAL = "tutorial"
 """The data of the tutorial's four people, and the one model that they train."""
@@ -116,7 +117,7 @@ def run(settings: Settings, registry: Registry, *, by: str, on_epoch: OnEpoch = 
     )  # read before the training, so that a file with faults costs none
     # One thread, so that sums are added in the same order whatever the number of cores. It is also the fastest here.
     with threadpool_limits(1, user_api="blas"):
-        predictor, trainer = fit(settings, people, on_epoch)
+        predictor, trainer, losses = fit(settings, people, on_epoch)
         trained = people.where(~people.held_out)
         candidate = Candidate(
             predictor=predictor,
@@ -124,6 +125,7 @@ def run(settings: Settings, registry: Registry, *, by: str, on_epoch: OnEpoch = 
             trainer=trainer,
             evaluation=evaluate_training(predictor, people),
             training_range=TrainingRange.around(trained.measurements, trained.female, trained.counts),
+            losses=losses,
         )
         return publish(candidate, judges, settings, registry, by=by, publish_identical=settings.publish_identical)
 
@@ -147,8 +149,8 @@ def people_of(settings: Settings) -> People:
     )
 
 
-def fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predictor, stored.Trainer]:
-    """Shift and scale, train on the people who are not held out."""
+def fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predictor, stored.Trainer, Losses]:
+    """Shift and scale, train on the people who are not held out. Also the losses along the way."""
     trained = people.where(~people.held_out)
     if settings.is_tutorial:
         shift, scale = TUTORIAL_SHIFT, (1.0, 1.0)
@@ -204,5 +206,6 @@ def fit(settings: Settings, people: People, on_epoch: OnEpoch) -> tuple[Predicto
         seed=settings.seed,
         epochs=fitted.epochs,
         final_loss=fitted.loss,
+        saturated_units=fitted.saturated_units,
     )
-    return Predictor(fitted.network, shift, scale), trainer
+    return Predictor(fitted.network, shift, scale), trainer, fitted.history

@@ -43,6 +43,8 @@ class People:
     left_out: dict[str, int]
     """Why, and how many, bad rows of the file are not among these people."""
     in_file_order: bool = False
+    are_shipped: bool = False
+    """Whether they are of the shipped data that `source` names, which is public."""
 
     def __len__(self) -> int:
         return int(self.counts.sum())
@@ -114,6 +116,7 @@ def read_people(
         source=reading.name,
         left_out=reading.left_out,
         in_file_order=in_file_order,
+        are_shipped=shipped is not None,
     )
     _check_enough(people, fewest=fewest, hold_out=hold_out)
     return people

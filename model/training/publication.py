@@ -19,6 +19,7 @@ from model.errors import CorruptionError, ExpectationError, NotFoundError
 from model.predictor import FEMALE, MALE, Predictor
 from model.registry import manifest as stored
 from model.registry.log import CHALLENGER
+from model.training import report
 from model.training.description import describe, probes
 from model.training.judging import verdict_of
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from model.training.people import People
 
 
+Losses = tuple[tuple[int, float], ...]
+"""(epoch, loss over the people trained on) along the way; a recalibration has none to show."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """What is to be published, and the people it was made from, of whom some may be held out."""
@@ -44,6 +49,7 @@ class Candidate:
     trainer: stored.Trainer
     evaluation: Evaluation
     training_range: TrainingRange
+    losses: Losses = ()
     parent: int | None = None
     recalibration: stored.Recalibration | None = None
 
@@ -59,6 +65,7 @@ class Outcome:
     trainer: stored.Trainer
     layer_sizes: tuple[int, ...]
     digest: str
+    losses: Losses
     recalibration: stored.Recalibration | None = None
     identical_to: int | None = None
     promoted: bool = False
@@ -91,11 +98,13 @@ def publish(
         trainer=candidate.trainer,
         layer_sizes=candidate.predictor.network.sizes,
         digest=candidate.predictor.digest,
+        losses=candidate.losses,
         recalibration=candidate.recalibration,
     )
     if head.champion and not publish_identical and _digest(registry, head.champion) == candidate.predictor.digest:
         return outcome(version=None, verdict=verdict, identical_to=head.champion)
-    version = registry.publish(_draft(candidate, evaluation, verdict), candidate.predictor, by)
+    draft = _draft(candidate, evaluation, verdict)
+    version = registry.publish(draft, candidate.predictor, by, _report(draft, candidate, registry.model))
     promoted, verdict = _promote(
         version.manifest.number,
         verdict,
@@ -144,6 +153,13 @@ def _promote(
     if later is not None:
         registry.judge(number, by=by, verdict=later)
     return False, later or verdict
+
+
+def _report(draft: stored.Draft, candidate: Candidate, model: str) -> bytes | None:
+    """None where there is nothing to draw it with."""
+    if not report.is_available():
+        return None
+    return report.render(draft, candidate.predictor, candidate.people, candidate.losses, model=model)
 
 
 def _draft(candidate: Candidate, evaluation: stored.Evaluation, verdict: stored.Verdict) -> stored.Draft:

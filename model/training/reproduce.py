@@ -106,7 +106,7 @@ def reproduce(
         check(settings, registry)
         people = people_of(settings)
         with threadpool_limits(1, user_api="blas"):  # as the training job does
-            predictor, trainer = fit(settings, people, on_epoch)
+            predictor, trainer, _ = fit(settings, people, on_epoch)
     else:
         people = read_people(_source(manifest, data), female_code=female_code, skip_bad_rows=True)
         parent = _parent(registry, manifest)

@@ -1,7 +1,7 @@
 """The ten invariants of the registry, checked on what is left and on what its writers and readers said meanwhile.
 
 1   numbers have no gaps, and the bytes of a key never change       audit, snapshots, what readers saw
-2   an undeleted version's artifact is there and loads              audit
+2   an undeleted version's files are there and load                 audit
 3   a file says its own number; a transaction id appears once      audit, and acknowledgements
 4   what was acknowledged is there                                  acknowledgements
 5   states follow from operations; the hash chain is whole          audit
@@ -9,7 +9,7 @@
 7   `expect` held                                                   audit
 8   promote sets `previous`, rollback swaps, others stay            replayed here, in other words than the product's
 9   a reader never goes back, and its champion loads                readers
-10  a crash leaves orphan artifacts and temporary files alone       what keys there are, before and after pruning them
+10  a crash leaves orphan files and temporary files alone           what keys there are, before and after pruning them
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from model.errors import StatureError
 from model.registry import pruning
 from model.registry.audit import problems
-from model.registry.version import MAXIMUM_WEIGHTS_BYTES
+from model.registry.manifest import MAXIMUM_FILE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from model.registry.registry import Registry
 
 _KEY = re.compile(
-    r"(versions/[0-9]{10}\.json|log/[0-9]{10}\.json|artifacts/[0-9a-f]{32}\.npz|aside/[0-9a-f]{32}-[0-9a-f]{32}\.npz)"
+    r"versions/[0-9]{10}\.json|log/[0-9]{10}\.json|artifacts/[0-9a-f]{32}\.npz|reports/[0-9a-f]{32}\.html"
+    r"|aside/[0-9a-f]{32}-[0-9a-f]{32}\.(npz|html)"
 )
+_REMOVABLE = ("artifacts/", "reports/", "aside/")
 _LOOKS = 3
 
 
@@ -68,7 +70,7 @@ def snapshot(registry: Registry) -> dict[str, str]:
     """The sha256 of every file of the model."""
     return {
         f"{prefix}/{name}": _sha256(registry, f"{prefix}/{name}")
-        for prefix in ("artifacts", "versions", "log", "aside")
+        for prefix in ("artifacts", "reports", "versions", "log", "aside")
         for name in registry.storage.list_after(f"{registry.model}/{prefix}")
     }
 
@@ -88,7 +90,7 @@ def violations(registry: Registry, before: Mapping[str, str], said: Said) -> Ite
         if sorted(numbers) != list(range(1, len(numbers) + 1)):
             yield f"{prefix} is not 1 to {len(numbers)} without a gap"
     yield from (
-        f"{key} is neither a version, nor a record, nor an artifact" for key in after if not _KEY.fullmatch(key)
+        f"{key} is neither a version, nor a record, nor a file of a version" for key in after if not _KEY.fullmatch(key)
     )
     yield from _lost(registry, said.acknowledged)
     yield from _replayed(registry)
@@ -96,7 +98,7 @@ def violations(registry: Registry, before: Mapping[str, str], said: Said) -> Ite
 
 def _changed(when: str, earlier: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     for key, digest in earlier.items():
-        if key.startswith(("artifacts/", "aside/")) and key not in after:
+        if key.startswith(_REMOVABLE) and key not in after:
             continue  # pruned; the audit says whether it may be
         if after.get(key) != digest:
             yield f"{key} is {'gone' if key not in after else 'not what it was'} {when}"
@@ -128,8 +130,8 @@ def unpruned(registry: Registry) -> Iterator[str]:
     pruning.prune(registry, timedelta(seconds=-1))
     head = registry.head()
     manifests = {number: registry.manifest(number) for number in registry.numbers() if not head.is_deleted(number)}
-    needed = {manifest.files.weights.key for manifest in manifests.values()}
-    found = {key for key in snapshot(registry) if key.startswith(("artifacts/", "aside/"))}
+    needed = {file.key for manifest in manifests.values() for file in manifest.files.all}
+    found = {key for key in snapshot(registry) if key.startswith(_REMOVABLE)}
     yield from (f"{key} is needed and was pruned" for key in needed - found)
     yield from (f"{key} is not needed and was left" for key in found - needed)
     yield from (f"{name} was left in .temporary" for name in registry.storage.list_after(".temporary"))
@@ -158,5 +160,5 @@ def _replayed(registry: Registry) -> Iterator[str]:
 
 
 def _sha256(registry: Registry, key: str) -> str:
-    content = registry.storage.get(f"{registry.model}/{key}", MAXIMUM_WEIGHTS_BYTES)
+    content = registry.storage.get(f"{registry.model}/{key}", MAXIMUM_FILE_BYTES)
     return "absent" if content is None else sha256(content).hexdigest()

@@ -39,7 +39,9 @@ from model.registry.storage import Storage, open_storage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PUT_STEPS = tuple(f"{when} {kind} put" for kind in ("artifact", "manifest", "record") for when in ("before", "after"))
+PUT_STEPS = tuple(
+    f"{when} {kind} put" for kind in ("artifact", "report", "manifest", "record") for when in ("before", "after")
+)
 LOCAL_STEPS = (
     "before the temporary file is written",
     "before its fsync",
@@ -50,7 +52,7 @@ LOCAL_STEPS = (
 )
 PRUNING_STEPS = ("before a copy is put aside", "after a copy is put aside", "before a removal", "after a removal")
 _WRITERS, _READERS = 4, 2
-_KINDS = {"artifacts": "artifact", "versions": "manifest", "log": "record"}
+_KINDS = {"artifacts": "artifact", "reports": "report", "versions": "manifest", "log": "record"}
 _GRACE, _NEWEST_KEPT = timedelta(seconds=0.2), 10
 """So short that publishers meet prunings: a publication takes some milliseconds, and more where it is tried again."""
 
@@ -164,7 +166,9 @@ def write(storm: Storm, name: str, fate: Fate, acknowledge: Callable[..., None])
     while True:
         with suppress(StorageError, ExpectationError, RefusedError, NotFoundError):
             draft = draft or registry.manifest(1)
-            manifest = registry.publish(*another(draft, *name.encode(), chance.randrange(1 << 30)), by=name).manifest
+            made = another(draft, *name.encode(), chance.randrange(1 << 30))
+            report = chance.choice([None, f"<p>By {name}, {chance.random()}".encode()])
+            manifest = registry.publish(*made, by=name, report=report).manifest
             acknowledge(kind="published", number=manifest.number, transaction=manifest.transaction, by=name)
             champion = registry.head().champion
             expect = chance.choice([None, champion or "none"])
@@ -218,7 +222,8 @@ class Reader:
                 raise _unless_deleted(self.registry, error) from error
             if later != self.head:
                 self.see(f"versions/{later.champion:010}.json")
-                self.see(version.manifest.files.weights.key)
+                for file in version.manifest.files.all:
+                    self.see(file.key)
                 self.see(f"log/{later.number:010}.json")
         if self.seen:
             self.see(self.chance.choice(list(self.seen)))
@@ -226,7 +231,7 @@ class Reader:
 
     def see(self, key: str) -> None:
         content = self.registry.storage.get(f"gender/{key}", MAXIMUM_RECORD_BYTES)
-        if content is None and key.startswith("artifacts/"):
+        if content is None and key.startswith(("artifacts/", "reports/")):
             self.seen.pop(key, None)  # pruned; the audit says whether it may be
             return
         found = sha256(content or b"").hexdigest()

@@ -45,7 +45,7 @@ COMMANDS = [
         "delete",
         "verify",
     ),
-    *("prune", "reproduce", "export", "doctor"),
+    *("prune", "reproduce", "report", "export", "doctor"),
 ]
 STEVE = ("--weight-kg", "73", "--height-cm", "182")
 
@@ -267,6 +267,13 @@ def test_training_says_all_of_it_as_json(tmp_path: Path, data: str) -> None:
     assert first["verdict"]["reason"] == "it is the first, and better than the base rate"
     assert (again["model_version"], again["identical_to"], again["promoted"]) == (None, 1, False)
     assert again["digest"] == first["digest"]
+
+
+def test_training_tells_of_saturated_neurons(tmp_path: Path) -> None:
+    done = stature(
+        "train", "--trainer", "sgd", "--hidden", "4", "--learning-rate", "30", "--epochs", "2", directory=tmp_path
+    )
+    assert "saturated: neuron 4 of hidden layer 1 answers nearly the same for everybody" in done.said
 
 
 def test_training_if_empty_trains_once(tmp_path: Path, data: str) -> None:

@@ -66,3 +66,7 @@ def test_its_versions_are_judged_evaluated_and_recalibrated(tmp_path: Path) -> N
     assert made is not None
     assert (made.manifest.number, made.manifest.parent) == (5, 2)
     assert list(problems(copy, HEAD)) == []
+
+
+def test_what_later_releases_record_is_not_known_of_it() -> None:
+    assert registry().manifest(1).trainer.saturated_units is None

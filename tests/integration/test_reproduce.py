@@ -186,7 +186,7 @@ def test_another_order_matters_to_sgd_and_to_nobody_else(trained_on_file: Regist
     [
         lambda manifest: manifest["trainer"].update(seed=99),
         lambda manifest: manifest["trainer"]["hyperparameters"].update(l2=0.2),
-        lambda manifest: manifest["trainer"]["hyperparameters"].update(restarts=1),
+        lambda manifest: manifest["trainer"]["hyperparameters"].update(restarts=5),
     ],
     ids=["the seed", "the penalty", "the restarts"],
 )

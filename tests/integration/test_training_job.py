@@ -89,7 +89,7 @@ def test_a_worse_version_is_published_and_not_promoted_and_its_manifest_says_why
     assert registry.head().state.aliases == {"champion": 1}
     manifest = registry.manifest(2)
     assert not manifest.verdict.promote
-    assert "is not lower than the 0.40607 of version 1" in manifest.verdict.reason
+    assert "is not lower than the 0.40685 of version 1" in manifest.verdict.reason
     assert registry.record_numbers() == [1]
 
 
@@ -568,3 +568,9 @@ def test_a_manifest_is_json_that_any_reader_opens(trained: Registry) -> None:
     document = json.loads(path_of(trained, "versions/0000000001.json").read_text())
     assert document["evaluation"]["metrics"]["log_loss"] == trained.manifest(1).evaluation.metrics.log_loss
     assert document["created_by"] == "a test"
+
+
+def test_saturated_neurons_are_in_the_manifest(registry: Registry) -> None:
+    train(registry, trainer="sgd", learning_rate=30.0, epochs=2, hidden=(4,))
+    assert registry.manifest(1).trainer.saturated_units == ((1, 4),)
+    assert train(registry).version.manifest.trainer.saturated_units == ()

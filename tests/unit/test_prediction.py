@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model import units
+from model.network.network import Network
+from model.predictor import Predictor
 from service.errors import InvalidMeasurementsError, NotJsonError, ServiceError
 from service.prediction import predict_batch, predict_columns, predict_one
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from model.registry.version import Version
 
 MOST = 1000
+STEVE = {"weight_kg": 73, "height_cm": 182}
+ALICE = {"weight_kg": 58.5, "height_cm": 160}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,7 @@ def body(document: object) -> bytes:
 
 
 def one(document: object, version: Version) -> dict:
-    return json.loads(predict_one(body(document), version, MOST))
+    return json.loads(predict_one(body(document), version, MOST).body)
 
 
 def refused(content: object, version: Version, predict=predict_one) -> list[tuple[str, str]]:
@@ -124,7 +129,7 @@ def test_bytes_that_are_not_json_are_not_taken_for_bad_data(content: bytes, pred
 
 def test_a_batch_is_answered_in_its_order_and_may_mix_units(version: Version) -> None:
     people = [{"weight_kg": 73, "height_cm": 182}, {"weight_lb": 128, "height_in": 63}] * 3
-    answer = json.loads(predict_batch(body({"instances": people}), version, MOST))
+    answer = json.loads(predict_batch(body({"instances": people}), version, MOST).body)
     singles = [one(person, version) for person in people]
     identity = {"model": "gender", "model_version": 1}
     assert {name: answer[name] for name in identity} == identity
@@ -135,7 +140,7 @@ def test_a_batch_is_answered_in_its_order_and_may_mix_units(version: Version) ->
 
 def test_columns_are_answered_in_their_order(version: Version) -> None:
     weights, heights = [73.0, 58.1, 250.0], [182.0, 160.0, 130.0]
-    answer = json.loads(predict_columns(body({"weight_kg": weights, "height_cm": heights}), version, MOST))
+    answer = json.loads(predict_columns(body({"weight_kg": weights, "height_cm": heights}), version, MOST).body)
     singles = [
         one({"weight_kg": weight, "height_cm": height}, version)
         for weight, height in zip(weights, heights, strict=True)
@@ -147,8 +152,8 @@ def test_columns_are_answered_in_their_order(version: Version) -> None:
 
 
 def test_nobody_is_answered_with_nothing(version: Version) -> None:
-    assert json.loads(predict_batch(b'{"instances": []}', version, MOST))["predictions"] == []
-    columns = json.loads(predict_columns(b'{"weight_lb": [], "height_in": []}', version, MOST))
+    assert json.loads(predict_batch(b'{"instances": []}', version, MOST).body)["predictions"] == []
+    columns = json.loads(predict_columns(b'{"weight_lb": [], "height_in": []}', version, MOST).body)
     assert columns["probability_female"] == columns["outside_training_range"] == []
 
 
@@ -185,12 +190,74 @@ def test_columns_are_all_or_nothing_and_name_every_offender(version: Version) ->
     ]
 
 
+def test_a_long_list_is_judged_as_a_short_one_is(version: Version) -> None:
+    """Beyond a thousand people lists are validated piece by piece, which must not show."""
+    good, bad = {"weight_kg": 73, "height_cm": 182}, {"weight_kg": "x", "height_cm": 182}
+    instances = {"instances": [good] * 1500 + [bad] + [good] * 1000 + [3], "more": []}
+    columns = {"weight_kg": [73] * 2500 + ["x"], "height_cm": [182] * 1200 + [None] + [182] * 1300, "more": [1] * 9}
+    with pytest.raises(InvalidMeasurementsError) as error:
+        predict_batch(body(instances), version, 3000)
+    assert {(found.pointer, found.code) for found in error.value.errors} == {
+        ("#/instances/1500/weight_kg", "not_a_number"),
+        ("#/instances/2501", "not_an_object"),
+        ("#/more", "unknown_field"),
+    }
+    assert len(error.value.errors) == 3
+    with pytest.raises(InvalidMeasurementsError) as error:
+        predict_columns(body(columns), version, 3000)
+    assert sorted((found.pointer, found.code) for found in error.value.errors) == [
+        ("#/height_cm/1200", "not_a_number"),
+        ("#/more", "unknown_field"),
+        ("#/weight_kg/2500", "not_a_number"),
+    ]
+    mixed = {"instances": [good, {"weight_lb": 160, "height_in": 70}] * 1100}
+    assert len(json.loads(predict_batch(body(mixed), version, 3000).body)["predictions"]) == 2200
+
+
+def test_of_a_hundred_thousand_names_the_one_that_occurs_twice_is_found_at_once(version: Version) -> None:
+    members = [f'"{number}": 1' for number in range(100_000)]
+    with pytest.raises(NotJsonError, match="'99999' twice"):
+        predict_one(("{" + ", ".join([*members, members[-1]]) + "}").encode(), version, MOST)
+
+
 def test_more_people_than_allowed_are_refused_as_such(version: Version) -> None:
     too_many = MOST + 1
     instances = {"instances": [{"weight_kg": 73, "height_cm": 182}] * too_many}
     columns = {"weight_kg": [73] * too_many, "height_cm": [182] * too_many}
     assert refused(instances, version, predict_batch) == [("#/instances", "too_many_people")]
     assert refused(columns, version, predict_columns) == [("#/weight_kg", "too_many_people")]
+
+
+def test_a_prediction_says_what_it_is_made_of(version: Version) -> None:
+    alone = predict_one(body(STEVE), version, MOST)
+    assert alone[1:] == (73 / 0.45359237, 182 / 2.54, json.loads(alone.body)["probability_female"])
+    for predict, document in (
+        (predict_batch, {"instances": [STEVE, ALICE]}),
+        (predict_columns, {"weight_kg": [73, 58.5], "height_cm": [182, 160]}),
+    ):
+        many = predict(body(document), version, MOST)
+        assert many.weights_lb.tolist() == [73 / 0.45359237, 58.5 / 0.45359237]
+        assert many.heights_in.tolist() == [182 / 2.54, 160 / 2.54]
+        assert many.probabilities == pytest.approx(
+            [one(person, version)["probability_female"] for person in (STEVE, ALICE)]
+        )
+
+
+def test_what_is_no_probability_is_our_fault_and_leaves_in_no_answer(version: Version) -> None:
+    layer = version.predictor.network.layers[-1]
+    broken = dataclasses.replace(
+        version,
+        predictor=Predictor(
+            Network.from_layers([(np.full((1, 2), 1e308) * [[1, -1]], layer.biases)]), (0, 0), (1e-9, 1e-9)
+        ),
+    )
+    for predict, document in (
+        (predict_one, STEVE),
+        (predict_batch, {"instances": [STEVE]}),
+        (predict_columns, {"weight_kg": [73], "height_cm": [182]}),
+    ):
+        with np.errstate(all="ignore"), pytest.raises(ArithmeticError):
+            predict(body(document), broken, MOST)
 
 
 numbers = st.floats() | st.integers(-(10**400), 10**400)
@@ -210,7 +277,7 @@ def test_anything_is_answered_or_refused_and_never_our_own_fault(document: objec
     content = json.dumps(document).encode()
     for predict in (predict_one, predict_batch, predict_columns):
         try:
-            answer = json.loads(predict(content, version, MOST), parse_constant=pytest.fail)
+            answer = json.loads(predict(content, version, MOST).body, parse_constant=pytest.fail)
         except (InvalidMeasurementsError, NotJsonError):
             continue
         assert answer["model_version"] == 1

@@ -73,7 +73,6 @@ def trained(request: pytest.FixtureRequest, people: People) -> Predictor:
             generator=np.random.default_rng(1),
             restarts=1,
             l2=0.1,
-            maximum_epochs=40,
         )
     return Predictor(fit.network, shift, scale)
 

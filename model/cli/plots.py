@@ -1,0 +1,56 @@
+"""A training at a glance, in characters: how the loss fell, and whether the probabilities are right.
+
+Only for a terminal that shows more than ASCII; what is piped somewhere stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from model.registry.manifest import ReliabilityBin
+    from model.training.publication import Outcome
+
+_LEVELS = "▁▂▃▄▅▆▇█"
+_COLUMNS = 40
+
+
+def print_plots(console: Console, outcome: Outcome) -> None:
+    """The plots, and where the whole report is; nothing where nothing can be seen, or nothing was published."""
+    version = outcome.version
+    if not console.is_terminal or console.options.ascii_only or version is None:
+        return
+    for line in (*loss_plot(outcome.losses), *calibration_plot(outcome.evaluation.reliability)):
+        console.print(line, markup=False)
+    if version.manifest.files.report is not None:
+        console.print(f"\nThe report, as a page: stature report {version.manifest.number} --output report.html")
+
+
+def loss_plot(losses: Sequence[tuple[int, float]]) -> Iterator[str]:
+    """One line: a column an epoch, or as many epochs as it takes."""
+    if not losses:
+        return
+    each = -(-len(losses) // _COLUMNS)
+    shown = [loss for _, loss in losses[::each]]
+    lowest, highest = min(shown), max(shown)
+    height = (len(_LEVELS) - 1) / (highest - lowest or 1.0)
+    line = "".join(_LEVELS[round((loss - lowest) * height)] for loss in shown)
+    yield ""
+    yield f"loss {losses[0][1]:.4f} {line} {losses[-1][1]:.4f}"
+
+
+def calibration_plot(bins: Sequence[ReliabilityBin]) -> Iterator[str]:
+    """A line a bin: as many women as the bar is long, and a mark where it should end."""
+    if not bins:
+        return
+    yield ""
+    yield f"said   {'share of women, ┃ where it should end':<{_COLUMNS}}   so were  people"
+    for found in bins:
+        bar = ("█" * round(found.share_female * _COLUMNS)).ljust(_COLUMNS + 1)
+        mark = round(found.mean_probability_female * _COLUMNS)
+        line = f"{bar[:mark]}┃{bar[mark + 1 :]}"
+        yield f"{found.mean_probability_female:.3f}  {line}  {found.share_female:.3f} {found.people:>8,}"

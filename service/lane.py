@@ -1,0 +1,230 @@
+"""The lane in front of Flask: an ASGI application that answers predictions, and hands over everything else.
+
+    POST /predict…, POST /versions/{x}/predict…, as plain JSON  ──► service.prediction
+    everything else                                             ──► the Flask application, in threads
+
+Both give the same answer to the same request; the lane only saves what a framework costs. Nothing waits for a client
+in a thread: a body is collected first. One person is computed here, on the event loop; a large body in a thread of its
+own, one at a time, so that it holds nobody up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from a2wsgi import WSGIMiddleware
+
+from service import errors
+from service.app import PREDICTIONS, create_app
+from service.live_models import LiveModels
+from service.request_id import request_id
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from flask import Flask
+
+    from model.registry.version import Version
+    from service.prediction import Predict, Prediction
+
+    Scope = MutableMapping[str, Any]
+    Message = MutableMapping[str, Any]
+    Headers = list[tuple[bytes, bytes]]
+
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+CROWDED = "stature.crowded"
+"""The extension of a request's scope by which the server says that it has too many connections."""
+ANSWER = "stature.answer"
+"""The extension by which the server takes a whole answer of status 200 at once, instead of two messages."""
+_NONE: dict[str, Any] = {}
+
+_LARGE_BODY_BYTES = 16 << 10
+"""A few hundred people: half a millisecond."""
+_SWITCH_SECONDS = 0.0005
+"""How long a thread may compute before another one has its turn; Python's own is 5 ms."""
+_FLASK_THREADS = 8
+_PROBES = ("/livez", "/readyz")
+_PINNED = re.compile(r"/versions/([^/]+)/predict(/batch|/columns)?")
+_PROBLEM = [(b"content-type", errors.CONTENT_TYPE.encode())]
+_JSON = (b"application/json", b"application/json; charset=utf-8")
+
+
+class _Route(NamedTuple):
+    """A route as Flask writes it, what predicts, and the version that is pinned: a number or an alias."""
+
+    rule: str
+    predict: Predict
+    version: str | None = None
+
+
+_CHAMPION_ROUTES = {
+    f"/predict{suffix}": _Route(f"/predict{suffix}", predict) for suffix, predict in PREDICTIONS.items()
+}
+
+
+class _GoneError(Exception):
+    """The client has closed the connection, and nobody waits for an answer."""
+
+
+class Lane:
+    """The ASGI application for these settings, answering with these models, in front of this Flask application."""
+
+    def __init__(self, settings: Settings, live_models: LiveModels, app: Flask) -> None:
+        self._settings = settings
+        self._live_models = live_models
+        self._flask = WSGIMiddleware(app.wsgi_app, workers=_FLASK_THREADS)  # type: ignore[arg-type]
+        # Whatever the other threads wait for, a registry perhaps, a probe is answered.
+        self._probes = WSGIMiddleware(app.wsgi_app, workers=1)  # type: ignore[arg-type]
+        self._large = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-prediction")
+        self._small_bytes = min(_LARGE_BODY_BYTES, settings.maximum_body_bytes)
+        self._unanswered = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["path"] in _PROBES:
+            await self._probes(_for_wsgi(scope), _given(b""), send)  # type: ignore[arg-type]
+        elif self._unanswered >= self._settings.maximum_requests or CROWDED in scope.get("extensions", _NONE):
+            await self._refuse(scope, send)
+        else:
+            self._unanswered += 1
+            try:
+                await self._answer(scope, receive, send)
+            except _GoneError:
+                pass
+            finally:
+                self._unanswered -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A prediction here, and everything else, as well as whatever is unusual about a prediction, in Flask."""
+        route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
+        content_type, given_id = _told(scope["headers"])
+        if route is not None and scope["method"] == "POST" and content_type in _JSON:
+            await self._predict(route, request_id(given_id), scope, receive, send)
+        else:
+            body = await self._body(receive)
+            await self._flask(_for_wsgi(scope), _given(body), send)  # type: ignore[arg-type]
+
+    async def _predict(self, route: _Route, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request of this name."""
+        try:
+            version = self._live_models.champion() if route.version is None else await self._pinned(route.version)
+            body = await self._body(receive)
+            if len(body) <= self._small_bytes:
+                prediction = route.predict(body, version, self._settings.maximum_people)
+            else:
+                prediction = await self._predict_in_thread(route.predict, body, version)
+        except _GoneError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a problem
+            known = errors.told(error, name, route.rule)
+            await _send(send, known.status, _PROBLEM, errors.problem(known, name), name)
+        else:
+            number, digest = version.manifest.number, version.manifest.digest
+            answer = scope.get("extensions", _NONE).get(ANSWER)
+            if answer is None or not answer(_head(number, digest), name, prediction.body):
+                await _send(send, 200, _headers(number, digest), prediction.body, name)
+
+    async def _pinned(self, name: str) -> Version:
+        version = self._live_models.aliased(name)
+        if version is None:  # it may have to be loaded
+            version = await asyncio.get_running_loop().run_in_executor(None, self._live_models.pinned, name)
+        return version
+
+    async def _predict_in_thread(self, predict: Predict, body: bytes, version: Version) -> Prediction:
+        if len(body) > self._settings.maximum_body_bytes:
+            raise errors.TooLargeError(self._settings.maximum_body_bytes)
+        most = self._settings.maximum_people
+        return await asyncio.get_running_loop().run_in_executor(self._large, predict, body, version, most)
+
+    async def _body(self, receive: Receive) -> bytes:
+        """The whole body; of one that is too large, as much as shows it. _GoneError."""
+        message = await receive()
+        if not message.get("more_body", True):
+            return message["body"]  # type: ignore[no-any-return]
+        body = bytearray(message.get("body", b""))
+        while message.get("more_body", False) and len(body) <= self._settings.maximum_body_bytes:
+            message = await receive()
+            body += message.get("body", b"")
+        if message["type"] == "http.disconnect":
+            raise _GoneError
+        return bytes(body)
+
+    async def _refuse(self, scope: Scope, send: Send) -> None:
+        name_of_request = request_id(_told(scope["headers"])[1])
+        refused = errors.OverloadedError()
+        headers = [*_PROBLEM, (b"retry-after", b"1")]
+        if CROWDED in scope.get("extensions", ()):
+            headers.append((b"connection", b"close"))
+        await _send(send, refused.status, headers, errors.problem(refused, name_of_request), name_of_request)
+
+
+def from_environment() -> Lane:
+    """What gunicorn calls in each worker: settings, registry, the watcher, Flask, the lane."""
+    settings = Settings.from_environment(os.environ)
+    live_models = LiveModels.following(settings)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    return Lane(settings, live_models, create_app(settings, live_models))
+
+
+def _told(headers: Headers) -> tuple[bytes | None, str | None]:
+    """The media type and the request's id that these headers say. Who says one of them twice has said nothing."""
+    content_type = given_id = None
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value if content_type is None else b""
+        elif name == b"x-request-id":
+            given_id = value.decode("latin-1") if given_id is None else ""
+    return content_type, given_id
+
+
+def _pinned_route(scope: Scope) -> _Route | None:
+    """The route of a prediction by a certain version, where this is one."""
+    pinned = _PINNED.fullmatch(scope["path"])
+    if pinned is None or b"%" in scope["raw_path"]:  # `%2f` is no slash between names, and Flask knows what it is
+        return None
+    return _Route("/versions/<name>/predict" + (pinned[2] or ""), PREDICTIONS[pinned[2] or ""], pinned[1])
+
+
+async def _send(send: Send, status: int, headers: Headers, content: bytes, name_of_request: str) -> None:
+    headers = [*headers, (b"content-length", b"%d" % len(content)), (b"x-request-id", name_of_request.encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+@lru_cache(64)
+def _headers(number: int, digest: str) -> Headers:
+    """The headers of every answer of a version."""
+    return [
+        (b"content-type", b"application/json"),
+        (b"x-model-version", str(number).encode()),
+        (b"x-model-digest", digest.encode()),
+    ]
+
+
+@lru_cache(64)
+def _head(number: int, digest: str) -> bytes:
+    """The same as they are sent."""
+    return b"".join(b"%b: %b\r\n" % header for header in _headers(number, digest))
+
+
+def _for_wsgi(scope: Scope) -> Scope:
+    """Without the headers that WSGI cannot tell from others: there, `X_Request_Id` and `X-Request-Id` have one name."""
+    return {**scope, "headers": [header for header in scope["headers"] if b"_" not in header[0]]}
+
+
+def _given(body: bytes) -> Receive:
+    """The body of a request that has been received."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

@@ -1,0 +1,207 @@
+"""The server's side of the lane: a stock gunicorn worker, told to use a stock protocol, with limits.
+
+The protocol counts what it is sent and keeps a deadline; httptools alone parses. Without it uvicorn takes a head of any
+length, waits for the rest of it for ever, and keeps an answer for as long as nobody fetches it.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn_worker import UvicornWorker
+
+from service import errors
+from service.lane import ANSWER, CROWDED
+from service.request_id import request_id
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    import asyncio
+
+_MOST_HEADERS = 100
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
+    """uvicorn's worker for gunicorn, with what Stature needs of uvicorn and no more."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - gunicorn's own
+        self.CONFIG_KWARGS = {
+            "loop": "uvloop",
+            "http": partial(LimitedProtocol, Settings.from_environment(os.environ)),
+            "ws": "none",
+            "lifespan": "off",
+            "interface": "asgi3",
+            "proxy_headers": False,
+            "server_header": False,
+        }
+        super().__init__(*arguments, **named)
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection, with a deadline whenever it is the client's turn: to send a head, a body, or to take an answer.
+
+    Where it stands is read off what uvicorn keeps: a scope has a method once its head is whole, and a cycle has
+    `more_body` until its body is.
+    """
+
+    def __init__(self, settings: Settings, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(**named)
+        self._settings = settings
+        self._received_bytes = 0
+        """In one piece, and in those before it where the same head is going on."""
+        self._in_pieces = False
+        self._refusal: errors.ServiceError | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._extensions: Any = {ANSWER: self.answer}
+        self._default_headers: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
+        self._answering: RequestResponseCycle | None = None
+        """The request that is being answered; of several in a row, `cycle` is the last."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_client(self._settings.head_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_deadline()
+        self._give_up()
+        self._extensions = {}  # they lead back here
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        before = self.scope
+        self._received_bytes = len(data) + (self._received_bytes if self._in_head() else 0)
+        super().data_received(data)
+        if not self._in_head() and not self.cycle.more_body:
+            # A whole request, as nearly always; the deadline that may be left is for its answer to be taken.
+            if self._deadline is not None and not self.flow.write_paused and not self.transport.is_closing():
+                self._end_deadline()
+        elif not self.transport.is_closing():
+            self._go_on(begun=self.scope is not before)
+
+    def _go_on(self, *, begun: bool) -> None:
+        """More of a request is to come; `begun` says that its first byte has only just come."""
+        if not self._in_head():
+            seconds = self._settings.body_seconds
+        else:
+            seconds = self._settings.head_seconds
+            self._in_pieces = True
+            if begun:
+                self._received_bytes = 0  # somewhere in this piece, which may hold the end of the request before
+            elif self._received_bytes > self._settings.maximum_head_bytes:
+                self._refuse(errors.HeadTooLargeError(self._settings.maximum_head_bytes, _MOST_HEADERS))
+                return
+        if self._deadline is None:
+            self._await_client(seconds)
+
+    def on_headers_complete(self) -> None:
+        most = self._settings.maximum_head_bytes
+        # A head that came in one small piece needs no counting.
+        if self._in_pieces or self._received_bytes > most or len(self.headers) > _MOST_HEADERS:
+            self._in_pieces = False
+            head_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if head_bytes > most or len(self.headers) > _MOST_HEADERS:
+                self._refusal = errors.HeadTooLargeError(most, _MOST_HEADERS)
+                raise self._refusal  # which ends the parsing, and leads to send_400_response
+        if self._deadline is not None and not self.flow.write_paused:
+            self._end_deadline()
+        crowded = len(self.connections) > self._settings.maximum_connections
+        self.scope["extensions"] = {CROWDED: {}} if crowded else self._extensions
+        super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - ASGI's own
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def answer(self, head: bytes, name_of_request: str, body: bytes) -> bool:
+        """Send a whole answer of status 200, with these lines in its head, which are known to be right.
+
+        It does what `send` does in two messages and with a look at every header, which took a quarter of a request's
+        time. False where something is not as it nearly always is: then nothing was sent, and `send` knows what to do.
+        """
+        cycle = self._answering
+        if cycle is None or cycle.response_started or cycle.disconnected or self.flow.write_paused:
+            return False
+        if not cycle.keep_alive or self.access_log:
+            return False
+        if self._default_headers[0] is not self.server_state.default_headers:  # uvicorn renews them every second
+            headers = self.server_state.default_headers
+            self._default_headers = headers, b"".join(b"%b: %b\r\n" % header for header in headers)
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(
+            b"HTTP/1.1 200 OK\r\n%b%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b"
+            % (self._default_headers[1], head, len(body), name_of_request.encode(), body)
+        )
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._await_client(self._settings.body_seconds)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._await_client(self._settings.body_seconds)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_client(self._settings.body_seconds)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._end_deadline()
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn says where httptools finds that this is no HTTP; `msg` is its own text."""
+        del msg
+        self._refuse(self._refusal or errors.BadRequestError("the request is not HTTP as it should be"))
+
+    def _in_head(self) -> bool:
+        return self.scope is None or "method" not in self.scope  # type: ignore[redundant-expr]
+
+    def _give_up(self) -> None:
+        """Nobody waits for an answer any more."""
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+
+    def _await_client(self, seconds: float) -> None:
+        self._end_deadline()
+        self._deadline = self.loop.call_later(seconds, self._deadline_passed)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _deadline_passed(self) -> None:
+        self._deadline = None
+        if self.transport.is_closing() or self.flow.write_paused:
+            self._give_up()
+            self.transport.abort()
+        elif self._in_head() and self._answering is not None and not self._answering.response_complete:
+            # Requests in a row, and the one before is still being answered: reading may have been paused for it.
+            self._await_client(self._settings.head_seconds)
+        elif self.scope is None:
+            self.transport.close()
+        else:
+            self._refuse(errors.TooSlowError())
+
+    def _refuse(self, error: errors.ServiceError) -> None:
+        """Say what is wrong, unless an answer is on its way already, and close the connection."""
+        answering = self._answering
+        if answering is None or answering.response_complete or not answering.response_started:
+            name_of_request = request_id(None)
+            content = errors.problem(error, name_of_request)
+            head = (
+                f"content-type: {errors.CONTENT_TYPE}\r\ncontent-length: {len(content)}\r\n"
+                f"x-request-id: {name_of_request}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(STATUS_LINE[error.status] + head.encode() + content)
+        self._give_up()
+        self.transport.close()
+        self._await_client(self._settings.body_seconds)
