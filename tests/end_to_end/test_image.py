@@ -177,10 +177,10 @@ def test_everything_that_is_imported_comes_compiled(
 ) -> None:
     modules = (
         "model.cli",
-        "service.app",
+        "service.server",
         "gunicorn.app.wsgiapp",
         "gunicorn.workers.gthread",
-        "uvicorn_worker",
+        "uvloop",
         *training,
     )
 
