@@ -2,6 +2,7 @@
 # make test      installs all and runs the checks and the tests
 # make test-all  the same and, after it, the tests that take long: containers on a real engine, long crash runs
 # make dist      builds the wheel and the source archive of this version into dist/
+# make bill-of-materials  writes what an installation brings along into build/, in CycloneDX's format
 # make lock      renews the locked requirements from pyproject.toml
 PYTHON ?= python3
 STATURE = .venv/bin/stature
@@ -10,7 +11,7 @@ DEVELOPMENT = .venv/development-installed
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 
-.PHONY: run install test test-all dist lint format lock clean
+.PHONY: run install test test-all dist lint format lock bill-of-materials clean
 .DELETE_ON_ERROR:
 
 run: $(RUNTIME)
@@ -60,6 +61,11 @@ lock:
 	$(LOCK) pyproject.toml --extra object-storage --excludes requirements/training-only.in --constraints requirements/development.txt --output-file requirements/serving.txt
 	$(LOCK) --group kubernetes --output-file requirements/kubernetes.txt
 	$(LOCK) --group build --constraints requirements/development.txt --output-file requirements/build.txt
+
+bill-of-materials: install
+	mkdir -p build
+	.venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	    --output-file build/bill-of-materials.json requirements/runtime.txt
 
 clean:
 	rm -rf .venv .benchmarks build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from service import errors, prediction
+from service import administration, errors, prediction
+from service.access import Access
 from service.live_models import LiveModels
 from service.request_id import request_id
 from service.settings import Settings
@@ -21,6 +22,7 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from model.registry.log import Head
     from model.registry.version import Version
     from service.prediction import Predict
 
@@ -29,6 +31,11 @@ PREDICTIONS: dict[str, Predict] = {
     "/batch": prediction.predict_batch,
     "/columns": prediction.predict_columns,
 }
+_SCOPES = {"set_alias": "admin", "rollback": "admin"} | {
+    f"{kind}{suffix}": "predict" for kind in ("predict", "pinned") for suffix in PREDICTIONS
+}
+"""By endpoint; what is not here needs `read`."""
+_PROBES = frozenset({"livez", "readyz"})
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
@@ -44,8 +51,10 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
     app.url_map.merge_slashes = False
     _add_predictions(app, settings, live_models)
     _add_registry(app, live_models)
+    _add_administration(app, settings, live_models)
     _add_probes(app, live_models)
     app.before_request(_take_request_id)
+    app.before_request(_checked_by(Access.of(settings)))
     app.after_request(_name_request)
     app.register_error_handler(Exception, _problem)
     return app
@@ -102,8 +111,7 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
 
     @app.get("/aliases")
     def aliases() -> Response:
-        head = live_models.live.head
-        return _json({"model": registry.model, "log_number": head.number, "aliases": head.state.aliases})
+        return _aliases(live_models, live_models.live.head)
 
     @app.get("/log")
     def log() -> Response:
@@ -115,6 +123,22 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
                 break
         following = f"/log?after={after + limit}&limit={limit}" if len(records) > limit else None
         return _json({"model": registry.model, "records": records[:limit], "next": following})
+
+
+def _add_administration(app: Flask, settings: Settings, live_models: LiveModels) -> None:
+    @app.put("/aliases/<alias>")
+    def set_alias(alias: str) -> Response:
+        body = _json_body(settings.maximum_body_bytes)
+        return _aliases(live_models, administration.set_alias(live_models, alias, body, f"token of {g.holder}"))
+
+    @app.post("/rollback")
+    def rollback() -> Response:
+        body = _json_body(settings.maximum_body_bytes)
+        return _aliases(live_models, administration.roll_back(live_models, body, f"token of {g.holder}"))
+
+
+def _aliases(live_models: LiveModels, head: Head) -> Response:
+    return _json({"model": live_models.registry.model, "log_number": head.number, "aliases": head.state.aliases})
 
 
 def _add_probes(app: Flask, live_models: LiveModels) -> None:
@@ -161,6 +185,20 @@ def _json(document: Any) -> Response:  # noqa: ANN401 - whatever JSON can say
     return Response(json.dumps(document, allow_nan=False), mimetype="application/json")
 
 
+def _checked_by(access: Access) -> Callable[[], None]:
+    """Every route needs a scope: `admin` what changes something, `predict` predictions, `read` the rest but for probes.
+
+    A path that leads nowhere needs none: its 404 says nothing.
+    """
+
+    def check() -> None:
+        endpoint = request.endpoint
+        if endpoint is not None and endpoint not in _PROBES:
+            g.holder = access.check(request.headers.get("Authorization"), _SCOPES.get(endpoint, "read"))
+
+    return check
+
+
 def _page(page: bytes, *, lasting: bool) -> Response:
     """HTML out of the registry, which others may write: it can run nothing and fetch nothing."""
     response = Response(page, mimetype="text/html")
@@ -185,11 +223,12 @@ def _name_request(response: Response) -> Response:
 
 def _problem(error: Exception) -> Response:
     """Any failure as problem details."""
-    headers = {}
+    headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
         error = _of_werkzeug(error)
     known = errors.told(error, g.request_id, request.url_rule)
+    headers |= known.headers()
     body = errors.problem(known, g.request_id)
     return Response(body, known.status, headers, content_type=errors.CONTENT_TYPE)
 

@@ -3,16 +3,21 @@
     ServiceError
     ├── NotJsonError                400  the bytes are not JSON
     ├── BadRequestError             400  the request is not HTTP as it should be
+    ├── UnauthorizedError           401  a valid token is needed
+    ├── ForbiddenError              403  the token is for something else, or nobody may do this here
     ├── NotFoundError               404  no such path, version or alias
     ├── MethodNotAllowedError       405
     ├── TooSlowError                408  the rest of the request has not come in time
+    ├── ConflictError               409  what was expected does not hold, or the registry's rules forbid it
     ├── TooLargeError               413
     ├── UnsupportedMediaTypeError   415
     ├── InvalidMeasurementsError    422  it is JSON, and not valid: what, where, and what was expected
+    ├── InvalidChangeError          422  the same, of a change to an alias
     ├── InvalidQueryError           422
     ├── HeadTooLargeError           431
     ├── NotReadyError               503  no verified model is in memory
-    └── OverloadedError             503  more is being asked than can be answered in good time
+    ├── OverloadedError             503  more is being asked than can be answered in good time
+    └── RegistryUnavailableError    503  the registry cannot be written
 
 Whatever else is raised is our own fault: 500, with nothing told but the request's id.
 """
@@ -22,13 +27,13 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from model.errors import CorruptionError, StorageError
 from model.errors import NotFoundError as NotInRegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 CONTENT_TYPE = "application/problem+json"
 _MOST_ERRORS_TOLD = 100
@@ -42,6 +47,14 @@ class ServiceError(Exception):
     type: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
 
+    def headers(self) -> dict[str, str]:
+        """What the answer's head must say of it."""
+        return {}
+
+    def members(self) -> dict[str, Any]:
+        """What the problem's body says beyond what every problem says."""
+        return {}
+
 
 class NotJsonError(ServiceError):
     status, type, title = 400, "not-json", "Not JSON"
@@ -51,12 +64,41 @@ class BadRequestError(ServiceError):
     status, type, title = 400, "bad-request", "Bad request"
 
 
+class UnauthorizedError(ServiceError):
+    status, type, title = 401, "unauthorized", "Unauthorized"
+
+    def __init__(self, detail: str, scope: str, *, invalid: bool = False) -> None:
+        super().__init__(detail)
+        self._challenge = f'Bearer realm="stature", scope="{scope}"' + ', error="invalid_token"' * invalid
+
+    def headers(self) -> dict[str, str]:
+        """RFC 6750, section 3."""
+        return {"WWW-Authenticate": self._challenge}
+
+
+class ForbiddenError(ServiceError):
+    status, type, title = 403, "forbidden", "Forbidden"
+
+
 class NotFoundError(ServiceError):
     status, type, title = 404, "not-found", "Not found"
 
 
 class MethodNotAllowedError(ServiceError):
     status, type, title = 405, "method-not-allowed", "Method not allowed"
+
+
+class ConflictError(ServiceError):
+    """`log_number` and `aliases` say how things stand."""
+
+    status, type, title = 409, "conflict", "Conflict"
+
+    def __init__(self, detail: str, *, log_number: int, aliases: Mapping[str, int]) -> None:
+        super().__init__(detail)
+        self._state = {"log_number": log_number, "aliases": dict(sorted(aliases.items()))}
+
+    def members(self) -> dict[str, Any]:
+        return self._state
 
 
 class TooLargeError(ServiceError):
@@ -93,12 +135,25 @@ class FieldError:
     detail: str
 
 
-class InvalidMeasurementsError(ServiceError):
-    status, type, title = 422, "invalid-measurements", "Invalid measurements"
+class _InvalidBodyError(ServiceError):
+    """It is JSON, and not valid; all that is wrong is told, or the first of it."""
+
+    status, nothing = 422, "nothing was done"
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__(f"{len(errors)} error{'s' * (len(errors) > 1)}; nothing was predicted")
+        super().__init__(f"{len(errors)} error{'s' * (len(errors) > 1)}; {self.nothing}")
         self.errors = errors
+
+    def members(self) -> dict[str, Any]:
+        return {"error_count": len(self.errors), "errors": [asdict(one) for one in self.errors[:_MOST_ERRORS_TOLD]]}
+
+
+class InvalidMeasurementsError(_InvalidBodyError):
+    type, title, nothing = "invalid-measurements", "Invalid measurements", "nothing was predicted"
+
+
+class InvalidChangeError(_InvalidBodyError):
+    type, title, nothing = "invalid-change", "Invalid change", "nothing was changed"
 
 
 class InvalidQueryError(ServiceError):
@@ -107,6 +162,10 @@ class InvalidQueryError(ServiceError):
 
 class NotReadyError(ServiceError):
     status, type, title = 503, "not-ready", "Not ready"
+
+
+class RegistryUnavailableError(ServiceError):
+    status, type, title = 503, "registry-unavailable", "Registry unavailable"
 
 
 class OverloadedError(ServiceError):
@@ -145,8 +204,6 @@ def problem(error: ServiceError, request_id: str) -> bytes:
         "status": error.status,
         "detail": str(error),
         "request_id": request_id,
+        **error.members(),
     }
-    if isinstance(error, InvalidMeasurementsError):
-        body["error_count"] = len(error.errors)
-        body["errors"] = [asdict(one) for one in error.errors[:_MOST_ERRORS_TOLD]]
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogateescape")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import SettingsError
+from service.access import Access
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 try:
     _settings = Settings.from_environment(os.environ)
+    Access.of(_settings)
 except SettingsError as error:
     sys.exit(str(error))  # at once, instead of every worker in turn
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from a2wsgi import WSGIMiddleware
 
 from service import errors
+from service.access import Access
 from service.app import PREDICTIONS, create_app
 from service.live_models import LiveModels
 from service.request_id import request_id
@@ -66,6 +67,14 @@ class _Route(NamedTuple):
     version: str | None = None
 
 
+class _Told(NamedTuple):
+    """What the headers of a request say that a prediction asks for. Who says one of them twice has said nothing."""
+
+    content_type: bytes | None
+    request_id: str | None
+    authorization: str | None
+
+
 _CHAMPION_ROUTES = {
     f"/predict{suffix}": _Route(f"/predict{suffix}", predict) for suffix, predict in PREDICTIONS.items()
 }
@@ -80,6 +89,7 @@ class Lane:
 
     def __init__(self, settings: Settings, live_models: LiveModels, app: Flask) -> None:
         self._settings = settings
+        self._access = Access.of(settings)
         self._live_models = live_models
         self._flask = WSGIMiddleware(app.wsgi_app, workers=_FLASK_THREADS)  # type: ignore[arg-type]
         # Whatever the other threads wait for, a registry perhaps, a probe is answered.
@@ -106,16 +116,17 @@ class Lane:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A prediction here, and everything else, as well as whatever is unusual about a prediction, in Flask."""
         route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
-        content_type, given_id = _told(scope["headers"])
-        if route is not None and scope["method"] == "POST" and content_type in _JSON:
-            await self._predict(route, request_id(given_id), scope, receive, send)
+        told = _told(scope["headers"])
+        if route is not None and scope["method"] == "POST" and told.content_type in _JSON:
+            await self._predict(route, told, scope, receive, send)
         else:
             body = await self._body(receive)
             await self._flask(_for_wsgi(scope), _given(body), send)  # type: ignore[arg-type]
 
-    async def _predict(self, route: _Route, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the request of this name."""
+    async def _predict(self, route: _Route, told: _Told, scope: Scope, receive: Receive, send: Send) -> None:
+        name = request_id(told.request_id)
         try:
+            self._access.check(told.authorization, "predict")
             version = self._live_models.champion() if route.version is None else await self._pinned(route.version)
             body = await self._body(receive)
             if len(body) <= self._small_bytes:
@@ -126,7 +137,8 @@ class Lane:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a problem
             known = errors.told(error, name, route.rule)
-            await _send(send, known.status, _PROBLEM, errors.problem(known, name), name)
+            headers = [(key.lower().encode(), value.encode()) for key, value in known.headers().items()]
+            await _send(send, known.status, [*_PROBLEM, *headers], errors.problem(known, name), name)
         else:
             number, digest = version.manifest.number, version.manifest.digest
             answer = scope.get("extensions", _NONE).get(ANSWER)
@@ -159,7 +171,7 @@ class Lane:
         return bytes(body)
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
-        name_of_request = request_id(_told(scope["headers"])[1])
+        name_of_request = request_id(_told(scope["headers"]).request_id)
         refused = errors.OverloadedError()
         headers = [*_PROBLEM, (b"retry-after", b"1")]
         if CROWDED in scope.get("extensions", ()):
@@ -175,15 +187,16 @@ def from_environment() -> Lane:
     return Lane(settings, live_models, create_app(settings, live_models))
 
 
-def _told(headers: Headers) -> tuple[bytes | None, str | None]:
-    """The media type and the request's id that these headers say. Who says one of them twice has said nothing."""
-    content_type = given_id = None
+def _told(headers: Headers) -> _Told:
+    content_type = given_id = authorization = None
     for name, value in headers:
         if name == b"content-type":
             content_type = value if content_type is None else b""
         elif name == b"x-request-id":
             given_id = value.decode("latin-1") if given_id is None else ""
-    return content_type, given_id
+        elif name == b"authorization":
+            authorization = value.decode("latin-1") if authorization is None else ""
+    return _Told(content_type, given_id, authorization)
 
 
 def _pinned_route(scope: Scope) -> _Route | None:

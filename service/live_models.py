@@ -48,6 +48,7 @@ class LiveModels:
         self._poll_seconds = poll_seconds
         self._live = Live()
         self._failure = ""
+        self._refreshing = threading.Lock()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="registry-watcher", daemon=True)
         self._pinned = lru_cache(_PINNED_VERSIONS)(registry.load)
@@ -103,11 +104,18 @@ class LiveModels:
         """Follow the log to its end and load what its aliases name.
 
         What cannot be loaded is logged, and tried again at the next look; a champion that cannot be leaves the version
-        before it serving. Raises StatureError where the log itself cannot be read, and then nothing changed.
+        before it serving. Raises StatureError where the log itself cannot be read, and then nothing changed. One at a
+        time, so that the position in the log never goes back.
         """
+        with self._refreshing:
+            self._refresh()
+
+    def _refresh(self) -> None:
         before = self._live
         head = self.registry.after(before.head) if before.head.number else self.registry.head()
         if head.number == before.head.number and not self._missing(before):
+            if head.number:
+                self.registry.at(head.number)  # nothing new, or nothing at all: a registry that has vanished is told
             self._note_failure("")
             return
         versions: dict[int, Version] = {}

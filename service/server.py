@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import asyncio
 
 _MOST_HEADERS = 100
+_VERSIONS = ("1.1", "1.0")
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -105,6 +106,9 @@ class LimitedProtocol(HttpToolsProtocol):
             if head_bytes > most or len(self.headers) > _MOST_HEADERS:
                 self._refusal = errors.HeadTooLargeError(most, _MOST_HEADERS)
                 raise self._refusal  # which ends the parsing, and leads to send_400_response
+        if self.parser.get_http_version() not in _VERSIONS or [name for name, _ in self.headers].count(b"host") > 1:
+            self._refusal = errors.BadRequestError("HTTP/1.1 or HTTP/1.0 is expected, with one Host")
+            raise self._refusal
         if self._deadline is not None and not self.flow.write_paused:
             self._end_deadline()
         crowded = len(self.connections) > self._settings.maximum_connections

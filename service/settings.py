@@ -27,6 +27,13 @@ class Settings(BaseModel):
     """A request with a larger body is refused with 413."""
     maximum_people: Annotated[int, Field(ge=1, le=1_000_000)] = 50_000
     """A batch of more people is refused with 422."""
+    tokens: str = ""
+    """Lines as `stature token new` makes them: holder, scopes and SHA-256 of each bearer token."""
+    tokens_file: str = ""
+    """A file of such lines, read when a worker starts."""
+    open_scopes: str | None = None
+    """Which of predict and read need no token, with commas between. Where it is not given: both while there is no
+    token at all, none as soon as there is one."""
     lane: Literal["fast", "flask"] = "fast"
     """Who answers predictions: the lane in front of Flask, or Flask itself. The settings below hold in the lane."""
     maximum_head_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16 << 10

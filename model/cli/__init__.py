@@ -14,6 +14,7 @@ aliases.py    log, promote, rollback
 comparing.py  diff, reproduce
 elsewhere.py  export, report
 upkeep.py     delete, prune, doctor
+tokens.py     token new
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from model.cli.comparing import diff, reproduce
 from model.cli.elsewhere import export, report
 from model.cli.evaluating import evaluate, recalibrate
 from model.cli.serving import predict, serve, up
+from model.cli.tokens import token
 from model.cli.training import train
 from model.cli.upkeep import delete, doctor, prune
 from model.cli.versions import models, show, verify
@@ -64,6 +66,6 @@ def main() -> None:
 
 for _command in (
     *(up, serve, train, evaluate, recalibrate, predict, models, show, diff, log, promote, rollback, delete, verify),
-    *(prune, reproduce, report, export, doctor),
+    *(prune, reproduce, report, export, doctor, token),
 ):
     main.add_command(_command)

@@ -79,6 +79,7 @@ def test_champions_change_under_load_and_nobody_notices(trained: Registry, tmp_p
     networks = {number: Independent(trained.storage.root, number) for number in (1, 2)}
     trained.promote(2, by="a test")
     with serve(trained.storage.root, tmp_path / "log", "--workers", "2", STATURE_POLL_SECONDS="0.01") as service:
+        wait_for(lambda: len(service.workers()) == 2)
         workers = service.workers()
         clients = [Client(service, networks) for _ in range(CLIENTS)]
         for client in clients:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from end_to_end.running_service import RunningService, serve
 
+from model.tokens import new_token
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 MAXIMUM_BODY_BYTES = 40_000
 MAXIMUM_PEOPLE = 900
-OURS = ("content-type", "x-request-id", "x-model-version", "x-model-digest", "allow", "retry-after", "content-length")
+OURS = (
+    *("content-type", "x-request-id", "x-model-version", "x-model-digest", "allow", "retry-after", "content-length"),
+    "www-authenticate",
+)
 JSON = "application/json"
 
 
@@ -213,6 +218,31 @@ def test_both_lanes_give_the_same_answer_to_every_request(lanes: dict[str, Runni
         assert fast == flask, request
         statuses.add(fast[0])
     assert statuses == {200, 400, 404, 405, 413, 415, 422}
+
+
+def test_both_lanes_let_in_the_same_callers(trained: Registry, tmp_path: Path) -> None:
+    (caller, caller_line), (reader, reader_line) = (new_token(scope, [scope]) for scope in ("predict", "read"))
+    arguments = {"STATURE_TOKENS": f"{caller_line}\n{reader_line}"}
+    credentials = [
+        (),
+        *((("Authorization", value),) for value in (f"Bearer {caller}", f"bearer  {caller}", f"Bearer {reader}", "x")),
+        (("Authorization", f"Bearer {caller}x"),),
+        (("Authorization", f"Basic {caller}"),),
+    ]
+    paths = ["/predict", "/predict/batch", "/versions/1/predict", "/versions/9/predict", "/versions", "/livez", "/none"]
+    statuses = set()
+    with (
+        serve(trained.storage.root, tmp_path / "fast", "--workers", "1", STATURE_LANE="fast", **arguments) as fast_lane,
+        serve(
+            trained.storage.root, tmp_path / "flask", "--workers", "1", STATURE_LANE="flask", **arguments
+        ) as flask_alone,
+    ):
+        for path, more, method in itertools.product(paths, credentials, ("GET", "POST")):
+            request = Request(path, encoded(STEVE) if method == "POST" else None, method, more=more)
+            fast, flask = (answer(service, request) for service in (fast_lane, flask_alone))
+            assert fast == flask, request
+            statuses.add(fast[0])
+    assert statuses == {200, 401, 403, 404, 405, 422}
 
 
 def test_a_prediction_of_the_lane_has_the_very_bytes_that_python_writes(

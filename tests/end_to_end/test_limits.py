@@ -205,8 +205,9 @@ def test_requests_in_flight_are_finished_when_the_service_ends_or_starts_afresh(
         connection.putrequest("POST", "/predict")
         connection.putheader("Content-Type", "application/json")
         connection.putheader("Content-Length", str(len(STEVE)))
+        connection.putheader("Expect", "100-continue")
         connection.endheaders(STEVE[:5])
-        assert service.request("GET", "/livez")[0] == 200  # the worker is awake, and has read what was sent before
+        assert connection.sock.recv(100, socket.MSG_PEEK).startswith(b"HTTP/1.1 100 ")  # a worker has it in hand
     service.process.send_signal(stop)
     if stop == signal.SIGTERM:
         wait_for(lambda: not _accepts(service))

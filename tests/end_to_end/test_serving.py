@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from end_to_end.independent import Independent, stature
 from end_to_end.running_service import STATURE, RunningService, serve, wait_for
 
 from model.training import job
@@ -31,31 +32,10 @@ SECONDS_UNTIL_SERVED = 2.0
 STEVE = {"weight_kg": 73, "height_cm": 182}
 
 
-def stature(*arguments: str) -> str:
-    return subprocess.run([str(STATURE), *arguments], check=True, capture_output=True, text=True).stdout
-
-
 @pytest.fixture
 def service(trained: Registry, tmp_path: Path) -> Iterator[RunningService]:
     with serve(trained.storage.root, tmp_path / "log", "--workers", "2") as running:
         yield running
-
-
-class Independent:
-    """A version's network, computed from what `stature show --json` says and from its npz file, and nothing of ours."""
-
-    def __init__(self, registry: Path, number: int) -> None:
-        shown = json.loads(stature("show", str(number), "--registry", str(registry), "--json"))
-        self.shift, self.scale = np.array(shown["shift"]), np.array(shown["scale"])
-        with np.load(shown["weights_path"]) as arrays:
-            count = len(arrays.files) // 2
-            self.layers = [(arrays[f"weights_{n}"], arrays[f"biases_{n}"]) for n in range(1, count + 1)]
-
-    def __call__(self, weight_lb: float, height_in: float) -> float:
-        values = (np.array([weight_lb, height_in]) - self.shift) / self.scale
-        for weights, biases in self.layers:
-            values = 1.0 / (1.0 + np.exp(-(weights @ values + biases)))
-        return float(values[0])
 
 
 def test_train_publish_serve_predict_and_promote_while_requests_run(tmp_path: Path) -> None:

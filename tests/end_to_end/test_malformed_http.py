@@ -1,0 +1,94 @@
+"""HTTP that breaks the rules, sent raw to the real service: nothing is smuggled, and it goes on answering."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from end_to_end.malformed_http import ACCEPTED, BODY, CUT_OFF, HIDDEN, LENGTH, REFUSED, Case
+from end_to_end.running_service import RunningService, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LAST = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture(scope="module", params=["fast", "flask"])
+def service(
+    request: pytest.FixtureRequest, _trained_once: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
+    log = tmp_path_factory.mktemp(request.param) / "log"
+    with serve(_trained_once, log, "--workers", "1", STATURE_LANE=request.param) as running:
+        yield running
+
+
+def statuses(service: RunningService, sent: bytes, *, end: bool = False) -> list[int]:
+    """What is answered until the service closes the connection, as it must within ten seconds."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        try:
+            connection.sendall(sent)
+            if end:
+                connection.shutdown(socket.SHUT_WR)
+            while part := connection.recv(1 << 16):
+                received += part
+        except ConnectionError:
+            pass  # closed with bytes of ours unread
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+def test_what_breaks_the_rules_is_refused_and_the_connection_closed(service: RunningService, case: Case) -> None:
+    answered = statuses(service, case.sent)
+    assert len(answered) <= 1
+    assert all(400 <= status < 600 and status != 500 for status in answered), answered
+    assert service.request("GET", "/livez")[0] == 200
+
+
+@pytest.mark.parametrize("case", CUT_OFF, ids=lambda case: case.name)
+def test_what_is_cut_off_is_not_answered_as_if_it_were_whole(service: RunningService, case: Case) -> None:
+    assert 200 not in statuses(service, case.sent, end=True)
+    assert service.request("GET", "/livez")[0] == 200
+
+
+@pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.name)
+def test_what_is_unusual_and_right_is_answered_once(service: RunningService, case: Case) -> None:
+    assert statuses(service, case.sent + LAST) == [200, 200]
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"TLS/1.0"])
+def test_an_upgrade_that_is_not_offered_changes_nothing_but_that_the_connection_may_end(
+    service: RunningService, protocol: bytes
+) -> None:
+    sent = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n"
+    assert statuses(service, sent + LAST) in ([200], [200, 200])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /livez HTTP/1.1\r\nHost: a\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n",
+        b"POST /nothing HTTP/1.1\r\nHost: a\r\n",
+        b"DELETE /versions/1 HTTP/1.1\r\nHost: a\r\n",
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_is_never_taken_for_the_next_request(service: RunningService, head: bytes, *, chunked: bool) -> None:
+    if chunked:
+        framed = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)
+    else:
+        framed = b"Content-Length: %d\r\n\r\n%s" % (len(HIDDEN), HIDDEN)
+    answered = statuses(service, head + framed + LAST)
+    # A service may close instead of reading on; it may not answer what was hidden.
+    assert len(answered) in (1, 2), answered
+    assert answered[1:] in ([], [200])
+
+
+def test_requests_sent_in_one_go_are_answered_in_their_order(service: RunningService) -> None:
+    one = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + LENGTH + b"\r\n" + BODY
+    assert statuses(service, (one + b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n") * 20 + LAST) == [200, 404] * 20 + [200]
