@@ -1,14 +1,20 @@
 """The Compose file on a real engine, used as the README says: one service, its registry, trainings."""
 
+from __future__ import annotations
+
 import contextlib
 import http.client
 import json
 import subprocess
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 from end_to_end.container_engine import ROOT, Project, eventually
 from end_to_end.load import load_on
+
+if TYPE_CHECKING:
+    from end_to_end.container_fixtures import Images
 
 pytestmark = pytest.mark.slow
 
@@ -181,11 +187,25 @@ def test_the_service_writes_nowhere_but_in_its_temporary_folder(project: Project
     assert project.inside("touch", "/tmp/anything") == ""
 
 
-def test_the_service_may_write_to_the_registry_only_where_that_is_asked_for(empty_project: Project) -> None:
-    empty_project.environment["STATURE_REGISTRY_ACCESS"] = "rw"
+@pytest.mark.parametrize(("access", "status"), [("ro", 503), ("rw", 200)])
+def test_an_administrator_can_promote_only_where_the_service_may_write_to_the_registry(
+    access: str, status: int, empty_project: Project, images: Images
+) -> None:
+    made = json.loads(empty_project.docker("run", "--rm", images.serve, *"token new --scope admin --json".split()))  # noqa: SIM905 - a command line
+    own = {"STATURE_REGISTRY_ACCESS": access, "STATURE_TOKENS": made["line"], "STATURE_OPEN_SCOPES": "predict,read"}
+    empty_project.environment.update(own)
     empty_project.up()
+    empty_project.compose("run", "--rm", "-T", "train", "--seed", "2", "--promote", "never")
 
-    assert empty_project.inside("touch", "/var/lib/stature/registry/anything") == ""
+    connection = http.client.HTTPConnection("127.0.0.1", empty_project.port, timeout=30)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {made['token']}"}
+    with contextlib.closing(connection):
+        connection.request("PUT", "/aliases/champion", json.dumps({"version": 2}), headers)
+        answer = connection.getresponse()
+        assert answer.status == status, answer.read()
+        answer.read()
+
+    assert eventually(lambda: served_version(empty_project) == (2 if access == "rw" else 1), 10)
     assert "Read-only file system" in empty_project.inside("touch", "/opt/stature/anything")
 
 
