@@ -21,7 +21,12 @@ class Stored(BaseModel):
     """What stands in a file. Strict in what it knows; members that a later release added are left alone."""
 
     model_config = ConfigDict(
-        strict=True, frozen=True, extra="ignore", allow_inf_nan=False, ser_json_inf_nan="constants"
+        strict=True,
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        ser_json_inf_nan="constants",
+        cache_strings="keys",  # pydantic would keep 16,384 hashes and ids that never come again
     )
 
 

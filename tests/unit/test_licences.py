@@ -13,8 +13,8 @@ COMPATIBLE = {
     *("0BSD", "Apache-2.0", "Apache Software License", "BSD License", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "MIT"),
     *("MIT License", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Python Software Foundation License", "Zlib"),
 }
-"""As SPDX and PyPI's classifiers name them. They ask for their notice to be kept; the MPL, that changes to its own files
-stay open, which leaves the licence of what lies beside them alone."""
+"""As SPDX and PyPI's classifiers name them. They ask for their notice to be kept; the MPL, for changes to its own files
+to stay open, which leaves the licence of what lies beside them alone."""
 
 
 def shipped() -> list[str]:
