@@ -15,7 +15,10 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from service import administration, errors, prediction
 from service.access import Access
+from service.api_page import add_api_page
+from service.explanation import explained
 from service.live_models import LiveModels
+from service.page import REPORT_POLICY, add_page, as_page
 from service.request_id import request_id
 from service.settings import Settings
 
@@ -35,11 +38,8 @@ _SCOPES = {"set_alias": "admin", "rollback": "admin"} | {
     f"{kind}{suffix}": "predict" for kind in ("predict", "pinned") for suffix in PREDICTIONS
 }
 """By endpoint; what is not here needs `read`."""
-_PROBES = frozenset({"livez", "readyz"})
-_PAGE_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
+_OPEN = frozenset({"livez", "readyz", "page", "asset", "docs", "description"})
+"""Probes, and what anyone can read in the project itself."""
 _MOST_LISTED, _LISTED = 1000, 100
 
 
@@ -53,6 +53,8 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
     _add_registry(app, live_models)
     _add_administration(app, settings, live_models)
     _add_probes(app, live_models)
+    add_page(app)
+    add_api_page(app)
     app.before_request(_take_request_id)
     app.before_request(_checked_by(Access.of(settings)))
     app.after_request(_name_request)
@@ -68,8 +70,9 @@ def from_environment() -> Flask:
 
 def _add_predictions(app: Flask, settings: Settings, live_models: LiveModels) -> None:
     def answer(predict: Predict, version: Version) -> Response:
+        explain = _explain(predict)
         predicted = predict(_json_body(settings.maximum_body_bytes), version, settings.maximum_people)
-        response = Response(predicted.body, mimetype="application/json")
+        response = Response(explained(predicted, version) if explain else predicted.body, mimetype="application/json")
         response.headers["X-Model-Version"] = str(version.manifest.number)
         response.headers["X-Model-Digest"] = version.manifest.digest
         return response
@@ -107,7 +110,8 @@ def _add_registry(app: Flask, live_models: LiveModels) -> None:
     @app.get("/versions/<name>/report")
     def report(name: str) -> Response:
         page = registry.report(registry.resolve(name, live_models.live.head))
-        return _page(page, lasting=name.isdecimal())
+        # A number's report never changes; an alias moves.
+        return as_page(page, ".html", REPORT_POLICY, lasting=name.isdecimal())
 
     @app.get("/aliases")
     def aliases() -> Response:
@@ -167,6 +171,22 @@ def _json_body(maximum_bytes: int) -> bytes:
     return body
 
 
+def _explain(predict: Predict) -> bool:
+    """Whether the query string asks for an explanation. InvalidQueryError where there is none to be had."""
+    explain = _flag("explain", default=False)
+    if explain and predict is not prediction.predict_one:
+        raise errors.InvalidQueryError("one person at a time is explained: ask /predict")
+    return explain
+
+
+def _flag(name: str, *, default: bool) -> bool:
+    """A yes or no in the query string. InvalidQueryError for anything else."""
+    given = request.args.get(name, str(default).lower())
+    if given not in {"true", "false"}:
+        raise errors.InvalidQueryError(f"{name} must be true or false")
+    return given == "true"
+
+
 def _limit() -> int:
     return _whole_number("limit", default=_LISTED, least=1, most=_MOST_LISTED)
 
@@ -186,30 +206,17 @@ def _json(document: Any) -> Response:  # noqa: ANN401 - whatever JSON can say
 
 
 def _checked_by(access: Access) -> Callable[[], None]:
-    """Every route needs a scope: `admin` what changes something, `predict` predictions, `read` the rest but for probes.
+    """Every route needs a scope: `admin` what changes something, `predict` predictions, `read` what is not open.
 
     A path that leads nowhere needs none: its 404 says nothing.
     """
 
     def check() -> None:
         endpoint = request.endpoint
-        if endpoint is not None and endpoint not in _PROBES:
+        if endpoint is not None and endpoint not in _OPEN:
             g.holder = access.check(request.headers.get("Authorization"), _SCOPES.get(endpoint, "read"))
 
     return check
-
-
-def _page(page: bytes, *, lasting: bool) -> Response:
-    """HTML out of the registry, which others may write: it can run nothing and fetch nothing."""
-    response = Response(page, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = _PAGE_POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    # A number's report never changes; an alias moves.
-    response.headers["Cache-Control"] = "private, max-age=31536000, immutable" if lasting else "private, no-cache"
-    response.add_etag()
-    response.make_conditional(request)
-    return response
 
 
 def _take_request_id() -> None:

@@ -117,7 +117,8 @@ class Lane:
         """A prediction here, and everything else, as well as whatever is unusual about a prediction, in Flask."""
         route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
         told = _told(scope["headers"])
-        if route is not None and scope["method"] == "POST" and told.content_type in _JSON:
+        plain = scope["method"] == "POST" and told.content_type in _JSON and not scope["query_string"]
+        if route is not None and plain:
             await self._predict(route, told, scope, receive, send)
         else:
             body = await self._body(receive)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
 from model import units
 
@@ -17,32 +17,43 @@ class _Closed(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _within(field: units.Field) -> dict[str, JsonValue]:
+    """The domain, for the API's description. Values are judged by model.units, which knows more to say."""
+    return {"minimum": field.minimum, "maximum": field.maximum, "description": f"An adult: {field.domain}."}
+
+
+WeightKg = Annotated[float, Field(json_schema_extra=_within(units.WEIGHT_KG))]
+HeightCm = Annotated[float, Field(json_schema_extra=_within(units.HEIGHT_CM))]
+WeightLb = Annotated[float, Field(json_schema_extra=_within(units.WEIGHT_LB))]
+HeightIn = Annotated[float, Field(json_schema_extra=_within(units.HEIGHT_IN))]
+
+
 class MetricMeasurements(_Closed):
     """One person, in kilograms and centimetres."""
 
-    weight_kg: float
-    height_cm: float
+    weight_kg: WeightKg
+    height_cm: HeightCm
 
 
 class ImperialMeasurements(_Closed):
     """One person, in pounds and inches."""
 
-    weight_lb: float
-    height_in: float
+    weight_lb: WeightLb
+    height_in: HeightIn
 
 
 class MetricColumns(_Closed):
-    """Many people, in kilograms and centimetres: the first of each list is the first person."""
+    """Many people, in kilograms and centimetres: the first of each list is the first person; both are equally long."""
 
-    weight_kg: list[float]
-    height_cm: list[float]
+    weight_kg: list[WeightKg]
+    height_cm: list[HeightCm]
 
 
 class ImperialColumns(_Closed):
-    """Many people, in pounds and inches: the first of each list is the first person."""
+    """Many people, in pounds and inches: the first of each list is the first person; both are equally long."""
 
-    weight_lb: list[float]
-    height_in: list[float]
+    weight_lb: list[WeightLb]
+    height_in: list[HeightIn]
 
 
 def _unit_system(value: Any) -> str:  # noqa: ANN401 - anything may have been sent

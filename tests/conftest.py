@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from browser import BrowserMissingError, chromium
 
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
 from model.training import job
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
+
+    from playwright.sync_api import Browser
 
 pytest_plugins = ["stores.fixtures", "end_to_end.container_fixtures"]
 
@@ -62,3 +65,20 @@ def trained(_trained_once: Path, tmp_path: Path) -> Registry:
     """A registry of one's own with two versions of gender, trained on the shipped sample; version 1 is champion."""
     shutil.copytree(_trained_once, tmp_path / "trained")
     return Registry(LocalStorage(tmp_path / "trained"), "gender")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the tests of a module; each opens contexts of its own.
+
+    Not for all modules: as long as Playwright runs, its event loop is in the way of those who want one of their own.
+    """
+    context = chromium()
+    try:
+        opened = context.__enter__()
+    except BrowserMissingError as error:
+        pytest.skip(str(error))
+    try:
+        yield opened
+    finally:
+        context.__exit__(None, None, None)

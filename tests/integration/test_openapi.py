@@ -1,0 +1,276 @@
+"""The API's description says what the application does: every route, every answer, every header, every problem."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from model import tokens, units
+from service import answers, errors
+from service.app import create_app
+from service.live_models import LiveModels
+from service.openapi.document import document
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+    from pydantic import BaseModel
+    from werkzeug.test import TestResponse
+
+    from model.registry.registry import Registry
+
+STEVE = {"weight_kg": 73, "height_cm": 182}
+
+
+@pytest.fixture
+def app(trained: Registry) -> Flask:
+    live_models = LiveModels(trained, poll_seconds=3600.0)
+    live_models.refresh()
+    return create_app(Settings(maximum_body_bytes=10_000), live_models)
+
+
+@pytest.fixture
+def api(app: Flask) -> dict[str, Any]:
+    answer = app.test_client().get("/openapi.json")
+    assert answer.content_type == "application/json"
+    return answer.json
+
+
+def resolved(api: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in part:
+        return part
+    found = api
+    for name in part["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def check(api: dict[str, Any], path: str, response: TestResponse) -> None:
+    """The answer is one that the description has: its status, its media type, its schema and its headers."""
+    operation = api["paths"][path][response.request.method.lower()]
+    documented = operation["responses"][str(response.status_code)]
+    for header, about in documented["headers"].items():
+        header_about = resolved(api, about)
+        assert header in response.headers or not header_about.get("required")
+        if header in response.headers:
+            schema, value = header_about["schema"], response.headers[header]
+            Draft202012Validator(schema).validate(int(value) if schema["type"] == "integer" else value)
+    assert {name for name in dict(response.headers) if name.startswith("X-Model")} <= set(documented["headers"])
+    if response.status_code == 304:
+        return
+    content = documented["content"][response.mimetype]
+    if response.is_json:
+        schema = content.get("schema", {})
+        Draft202012Validator({**schema, "components": api["components"]}).validate(response.json)
+        if response.status_code >= 400:
+            assert response.json["type"].removeprefix("/problems/") in content["examples"]
+            assert response.json["title"].lower() in documented["description"].lower()
+        model = getattr(answers, schema.get("$ref", "").rpartition("/")[2], None)
+        if model is not None:
+            everything_is_known(model, response.json)
+
+
+def everything_is_known(model: type[BaseModel], body: dict[str, Any]) -> None:
+    """Clients may meet members that they do not know; in a release's own description there are none."""
+    model.model_validate_json(json.dumps(body), extra="forbid")
+
+
+def test_it_is_valid_openapi() -> None:
+    OpenAPIV31SpecValidator(document("1.2.3")).validate()
+
+
+def test_it_has_every_route_of_the_application_and_no_other(app: Flask, api: dict[str, Any]) -> None:
+    served = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    described = {(path, method.upper()) for path, methods in api["paths"].items() for method in methods}
+    assert described == served
+
+
+def test_operations_have_names_of_their_own(api: dict[str, Any]) -> None:
+    names = [operation["operationId"] for methods in api["paths"].values() for operation in methods.values()]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("path", "requested", "status"),
+    [
+        *(
+            (f"{prefix}{suffix}", {"path": f"{asked}{suffix}", "method": "POST", **sent}, status)
+            for prefix, asked in (("/predict", "/predict"), ("/versions/{name}/predict", "/versions/2/predict"))
+            for suffix, good in (
+                ("", STEVE),
+                ("/batch", {"instances": [STEVE]}),
+                ("/columns", {"weight_kg": [73, 390], "height_cm": [182, 120]}),
+            )
+            for sent, status in (
+                ({"json": good}, 200),
+                ({"data": "{", "content_type": "application/json"}, 400),
+                ({"json": "x" * 20_000}, 413),
+                ({"data": "{}", "content_type": "text/plain"}, 415),
+                ({"json": {"weight_kg": "much"}}, 422),
+            )
+        ),
+        ("/predict", {"path": "/predict?explain=true", "method": "POST", "json": STEVE}, 200),
+        ("/predict", {"path": "/predict?explain=perhaps", "method": "POST", "json": STEVE}, 422),
+        ("/predict/batch", {"path": "/predict/batch?explain=true", "method": "POST", "json": {"instances": []}}, 422),
+        (
+            "/versions/{name}/predict",
+            {"path": "/versions/2/predict?explain=true", "method": "POST", "json": STEVE},
+            200,
+        ),
+        ("/versions/{name}/predict", {"path": "/versions/9/predict", "method": "POST", "json": STEVE}, 404),
+        ("/versions", {"path": "/versions"}, 200),
+        ("/versions", {"path": "/versions?limit=1"}, 200),
+        ("/versions", {"path": "/versions?limit=0"}, 422),
+        ("/versions/{name}", {"path": "/versions/champion"}, 200),
+        ("/versions/{name}", {"path": "/versions/nobody"}, 404),
+        ("/versions/{name}/report", {"path": "/versions/1/report"}, 200),
+        ("/versions/{name}/report", {"path": "/versions/9/report"}, 404),
+        ("/aliases", {"path": "/aliases"}, 200),
+        ("/log", {"path": "/log"}, 200),
+        ("/log", {"path": "/log?after=x"}, 422),
+        ("/livez", {"path": "/livez"}, 200),
+        ("/readyz", {"path": "/readyz"}, 200),
+        ("/", {"path": "/"}, 200),
+        ("/static/{name}", {"path": "/static/page.js"}, 200),
+        ("/static/{name}", {"path": "/static/nothing.js"}, 404),
+        ("/static/{name}", {"path": "/static/..%2fapp.py"}, 404),
+        ("/docs", {"path": "/docs"}, 200),
+        ("/openapi.json", {"path": "/openapi.json"}, 200),
+    ],
+)
+def test_answers_are_as_described(
+    app: Flask, api: dict[str, Any], path: str, requested: dict[str, Any], status: int
+) -> None:
+    response = app.test_client().open(**requested)
+    assert response.status_code == status
+    check(api, path, response)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/", "/"),
+        ("/docs", "/docs"),
+        ("/static/{name}", "/static/page.js"),
+        ("/versions/{name}/report", "/versions/champion/report"),
+    ],
+)
+def test_a_page_that_a_browser_has_is_not_sent_again(app: Flask, api: dict[str, Any], path: str, asked: str) -> None:
+    client = app.test_client()
+    again = client.get(asked, headers={"If-None-Match": client.get(asked).headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    check(api, path, again)
+
+
+def test_a_service_without_a_champion_is_as_described(registry: Registry) -> None:
+    live_models = LiveModels(registry, poll_seconds=3600.0)
+    client = create_app(Settings(), live_models).test_client()
+    api = client.get("/openapi.json").json
+    for path, response in (("/readyz", client.get("/readyz")), ("/predict", client.post("/predict", json=STEVE))):
+        assert response.status_code == 503
+        check(api, path, response)
+
+
+@pytest.fixture
+def guarded(trained: Registry) -> tuple[FlaskClient, dict[str, str], dict[str, str]]:
+    """A service that asks for tokens, and the headers of one who may predict and of one who may administer."""
+    given = [tokens.new_token("a.test", scopes) for scopes in (("predict",), ("admin",))]
+    live_models = LiveModels(trained, poll_seconds=3600.0)
+    live_models.refresh()
+    settings = Settings(tokens="\n".join(line for _, line in given))
+    predicts, administers = ({"Authorization": f"Bearer {token}"} for token, _ in given)
+    return create_app(settings, live_models).test_client(), predicts, administers
+
+
+def test_what_needs_a_token_is_as_described(
+    guarded: tuple[FlaskClient, dict[str, str], dict[str, str]], api: dict[str, Any]
+) -> None:
+    client, predicts, administers = guarded
+    for path, method, asked, given, headers, status in (
+        ("/predict", "POST", "/predict", STEVE, {}, 401),
+        ("/versions", "GET", "/versions", None, predicts, 403),
+        ("/aliases/{alias}", "PUT", "/aliases/challenger", {"version": 2}, {}, 401),
+        ("/aliases/{alias}", "PUT", "/aliases/challenger", {"version": 2}, predicts, 403),
+        ("/aliases/{alias}", "PUT", "/aliases/challenger", {"version": 2}, administers, 200),
+        ("/aliases/{alias}", "PUT", "/aliases/champion", {"version": 2, "expect": 7}, administers, 409),
+        ("/aliases/{alias}", "PUT", "/aliases/champion", {"version": 9}, administers, 404),
+        ("/aliases/{alias}", "PUT", "/aliases/champion", {}, administers, 422),
+        ("/rollback", "POST", "/rollback", {}, administers, 409),
+        ("/", "GET", "/", None, {}, 200),
+        ("/docs", "GET", "/docs", None, {}, 200),
+        ("/static/{name}", "GET", "/static/page.js", None, {}, 200),
+        ("/openapi.json", "GET", "/openapi.json", None, {}, 200),
+    ):
+        response = client.open(asked, method=method, json=given, headers=headers)
+        assert response.status_code == status, (asked, response.text)
+        check(api, path, response)
+
+
+def test_an_unreadable_version_is_listed_as_described(app: Flask, api: dict[str, Any], trained: Registry) -> None:
+    next((trained.storage.root / "gender" / "versions").glob("*2.json")).write_text("{}")  # type: ignore[attr-defined]
+    response = app.test_client().get("/versions")
+    assert "problem" in response.json["versions"][0]
+    check(api, "/versions", response)
+
+
+def test_every_example_of_a_prediction_is_what_the_shipped_people_give(app: Flask, api: dict[str, Any]) -> None:
+    asked = 0
+    for path in ("/predict", "/predict/batch", "/predict/columns"):
+        operation = api["paths"][path]["post"]
+        answered = operation["responses"]["200"]["content"]["application/json"]["examples"]
+        for name, example in operation["requestBody"]["content"]["application/json"]["examples"].items():
+            given = app.test_client().post(path, json=example["value"]).json
+            assert flat(given) == pytest.approx(flat(answered[name]["value"]), abs=1e-6)
+            asked += 1
+    assert asked >= 4
+
+
+def flat(value: Any, at: str = "") -> dict[str, Any]:
+    """Every leaf by its place: pytest.approx compares no deeper."""
+    if isinstance(value, dict):
+        return {place: leaf for name, inner in value.items() for place, leaf in flat(inner, f"{at}/{name}").items()}
+    if isinstance(value, list):
+        return {place: leaf for row, inner in enumerate(value) for place, leaf in flat(inner, f"{at}/{row}").items()}
+    return {at: value}
+
+
+def test_every_problem_is_described_somewhere(api: dict[str, Any]) -> None:
+    described = set(re.findall(r"/problems/([a-z-]+)", json.dumps(api)))
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ServiceError)}
+    kinds -= {errors.MethodNotAllowedError}  # of a method that a path does not have there is nothing to describe
+    assert {kind.type for kind in kinds} == described
+
+
+def test_the_domain_is_that_of_the_units(api: dict[str, Any]) -> None:
+    schemas = api["components"]["schemas"]
+    members = schemas["MetricMeasurements"]["properties"] | schemas["ImperialMeasurements"]["properties"]
+    assert {name: (about["minimum"], about["maximum"]) for name, about in members.items()} == {
+        field.name: (field.minimum, field.maximum) for field in units.FIELDS.values()
+    }
+
+
+def test_the_intended_use_is_told(api: dict[str, Any]) -> None:
+    assert "must not decide about a person" in api["info"]["description"]
+    assert "says nothing of anyone's identity" in api["info"]["description"]
+
+
+def test_the_description_can_be_read_as_a_page(app: Flask, api: dict[str, Any]) -> None:
+    response = app.test_client().get("/docs")
+    assert response.mimetype == "text/html"
+    for methods in api["paths"].values():
+        for operation in methods.values():
+            assert f'id="{operation["operationId"]}"' in response.text
+    anchors = set(re.findall(r'id="([^"]+)"', response.text))
+    assert set(re.findall(r'href="#([^"]+)"', response.text)) <= anchors
+    assert "<script" not in response.text
+    assert re.findall(r'(?:src|href)="(?:https?:)?//', response.text) == []
