@@ -7,6 +7,7 @@ import http.client
 import json
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,8 @@ from end_to_end.container_engine import ROOT, Project, eventually
 from end_to_end.load import load_on
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from end_to_end.container_fixtures import Images
 
 pytestmark = pytest.mark.slow
