@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import mmap
 import os
 import shutil
@@ -36,6 +37,7 @@ DIRECTORY_VARIABLE = "STATURE_SLOTS_DIRECTORY"
 _FILE_BYTES = 4 << 20
 _USED, _LENGTHS = struct.Struct("=Q"), struct.Struct("=II")
 _PREFIX = "stature-slots-"
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Slots:
         if directory is not None:
             self.number, file = _take(directory)
         self._file = file
-        self._memory = mmap.mmap(file, _FILE_BYTES)
+        self._shared = directory is not None and _reserve(file, 0, _USED.size)
+        self._memory = mmap.mmap(file if self._shared else -1, _FILE_BYTES)
         self._used = _USED.unpack_from(self._memory)[0] or _USED.size
         for key, start, count in _blocks(memoryview(self._memory)[: self._used]):
             self._blocks[key] = self._numbers(start, count)
@@ -77,6 +80,10 @@ class Slots:
             end = start + 8 * numbers
             if end > _FILE_BYTES:
                 raise MemoryError(f"a slot holds {_FILE_BYTES} bytes, and {key!r} is too much")
+            if self._shared and not _reserve(self._file, self._used, end):
+                # Counted, and shown to nobody: the service goes on.
+                self._blocks[key] = memoryview(bytearray(8 * numbers)).cast("d")
+                return self._blocks[key]
             # What a predecessor left half-made lies here: it was killed before it said that it used this much.
             self._memory[self._used : end] = _LENGTHS.pack(len(name), numbers) + name + bytes(8 * numbers)
             self._used = end
@@ -171,6 +178,16 @@ def _take(directory: Path) -> tuple[int, int]:
             else:
                 os.ftruncate(file, _FILE_BYTES)
                 return number, file
+
+
+def _reserve(file: int, start: int, end: int) -> bool:
+    """Whether there is memory for these bytes of the file. To write without any would kill the process (SIGBUS)."""
+    try:
+        os.posix_fallocate(file, start, end - start)
+    except OSError as error:
+        _logger.warning("no memory to count in: %s; some of this worker's numbers are not in /metrics", error.strerror)
+        return False
+    return True
 
 
 def _read(number: int, path: Path) -> Slot:

@@ -146,3 +146,31 @@ def test_the_directory_of_a_service_that_was_killed_goes_with_the_next() -> None
 def _hold_a_directory(connection: Connection) -> None:
     connection.send(make_directory())
     signal.pause()
+
+
+def test_memory_that_is_full_ends_no_worker(tmp_path: Path) -> None:
+    # A memory of its own, in a namespace of its own, with room for one page of numbers and no more.
+    script = f"""
+import pathlib, subprocess, sys
+from service.slots import Slots, totals
+full = pathlib.Path({str(tmp_path)!r})
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", full], check=True)
+first = Slots(full)
+first.block("fits", 10)[0] += 1
+first.block("does not fit", 10_000)[9_999] += 1
+first.block("fits", 10)[0] += 1
+(full / "filler").write_bytes(bytes(4096))
+late = Slots(full)
+late.block("late", 10_000)[0] += 1
+print({{key: float(numbers.sum()) for key, numbers in totals(first.read()).items()}})
+"""
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "{'fits': 2.0}\n"
+    assert "no memory to count in: No space left on device" in done.stderr
