@@ -1,54 +1,83 @@
-# Stature's one image: `docker run IMAGE serve`, `docker run IMAGE train`, and every other command of `stature`.
+# Stature's two images, by target; `serve` without one:
 #
-# The builder makes a virtual environment from the locked requirements and this project's wheel; the image takes that
-# folder and nothing else, so no build tool comes along. Both stages stand on the same Python.
+#   serve   what answers, and nothing else: `serve`, and the commands that read the registry and move its aliases
+#   train   the same, and what trains: `docker run IMAGE train`
+#
+# Each takes one folder from its builder, a virtual environment made of locked requirements and this project's wheel, so
+# that no build tool comes along. All stages stand on the same Python. An image that is built twice is the same, but for
+# the times of its files.
 ARG PYTHON_IMAGE=python:3.13-slim
-# Which locked requirements go in: `runtime`, or `object-storage` for a registry at s3://, gs:// or az://.
-ARG REQUIREMENTS=runtime
 
-FROM ${PYTHON_IMAGE} AS builder
-ARG REQUIREMENTS
+FROM ${PYTHON_IMAGE} AS tools
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
-COPY requirements/ requirements/
+COPY requirements/build.txt requirements/
 RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --quiet --require-hashes -r requirements/build.txt \
-    && python -m venv --without-pip /opt/stature \
-    && /opt/build/bin/pip --python /opt/stature/bin/python install --quiet --require-hashes -r "requirements/${REQUIREMENTS}.txt"
+    && python -m venv --without-pip /opt/stature
+
+FROM tools AS wheel
 COPY LICENSE README.md pyproject.toml ./
 COPY model/ model/
 COPY service/ service/
-RUN /opt/build/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist . \
-    && /opt/build/bin/pip --python /opt/stature/bin/python install --quiet --no-deps dist/stature-*.whl
+# Git knows the version, and its history does not come here. Empty: the image says 0.0.0.
+ARG STATURE_VERSION
+RUN ${STATURE_VERSION:+env SETUPTOOLS_SCM_PRETEND_VERSION=$STATURE_VERSION} \
+    /opt/build/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
 
-FROM ${PYTHON_IMAGE}
+# What only tests, compilers and type checkers read is taken out of the packages. Bytecode is not tied to the time of its
+# source, so that it is the same in each build, and never looked after.
+FROM tools AS serving
+COPY requirements/serving.txt requirements/
+COPY deploy/image/install.sh ./
+RUN ./install.sh --require-hashes --requirement requirements/serving.txt
+COPY --from=wheel /build/dist dist
+RUN ./install.sh --no-deps dist/stature-*.whl
+
+FROM tools AS training
+COPY requirements/object-storage.txt requirements/
+COPY deploy/image/install.sh ./
+RUN ./install.sh --require-hashes --requirement requirements/object-storage.txt
+COPY --from=wheel /build/dist dist
+RUN ./install.sh --no-deps dist/stature-*.whl
+
+FROM ${PYTHON_IMAGE} AS base
 LABEL org.opencontainers.image.title="Stature" \
       org.opencontainers.image.description="A prediction service with a model registry" \
       org.opencontainers.image.licenses="Apache-2.0"
 # The registry's folder belongs to the user of the image: a new volume that is mounted there takes its owner over.
-# The official image leaves out the standard library's bytecode, and on a read-only file system every start would
-# compile it anew.
-RUN groupadd --gid 10001 stature \
+RUN export SOURCE_DATE_EPOCH=0 \
+    && groupadd --gid 10001 stature \
     && useradd --uid 10001 --gid stature --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin stature \
-    && install --directory --owner stature --group stature /var/lib/stature/registry \
-    && python -m compileall -q -x '/(test|tests|idlelib|lib2to3|site-packages)/' \
-       "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
-COPY --from=builder /opt/stature /opt/stature
+    && install --directory --owner stature --group stature /var/lib/stature/registry
 ENV PATH=/opt/stature/bin:$PATH \
-    PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     MPLCONFIGDIR=/tmp/matplotlib \
     STATURE_HOST=0.0.0.0 \
     STATURE_PORT=8000 \
     STATURE_REGISTRY=/var/lib/stature/registry
 WORKDIR /var/lib/stature
+EXPOSE 8000
+ENTRYPOINT ["stature"]
+
+FROM base AS train
+COPY --from=training /opt/stature /opt/stature
+# The official image leaves out the bytecode of the standard library, and on a read-only file system every start would
+# compile anew what it imports. This leaves the bytecode of what is imported, and of nothing else.
+RUN python -c 'import service.server, gunicorn.app.wsgiapp, gunicorn.workers.gthread, uvloop, model.cli, model.training.job'
+ENV PYTHONDONTWRITEBYTECODE=1
 # By number, so that a cluster can see that it is not root.
 USER 10001:10001
-EXPOSE 8000
+CMD ["train"]
+
+FROM base AS serve
+COPY --from=serving /opt/stature /opt/stature
+RUN python -c 'import service.server, gunicorn.app.wsgiapp, gunicorn.workers.gthread, uvloop, model.cli'
+ENV PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
 # Ready, and not merely alive: Docker does not restart a container for being unhealthy, and who asks for its health
 # (`up --wait`, `depends_on`, a load balancer) wants to know whether it predicts. A registry that cannot be reached does
 # not make a service unready that has a model in memory. No proxy: the engine may hand its own to every container.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-I", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(f\"http://127.0.0.1:{os.environ['STATURE_PORT']}/readyz\", timeout=2)"]
-ENTRYPOINT ["stature"]
 CMD ["serve"]

@@ -1,6 +1,7 @@
 # make run       installs all, trains on the shipped data if the registry is empty, and serves on 127.0.0.1:8000
 # make test      installs all and runs the checks and the tests
 # make test-all  the same and, after it, the tests that take long: containers on a real engine, long crash runs
+# make dist      builds the wheel and the source archive of this version into dist/
 # make bill-of-materials  writes what an installation brings along into build/, in CycloneDX's format
 # make lock      renews the locked requirements from pyproject.toml
 PYTHON ?= python3
@@ -10,7 +11,7 @@ DEVELOPMENT = .venv/development-installed
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 
-.PHONY: run install test test-all lint format lock bill-of-materials clean
+.PHONY: run install test test-all dist lint format lock bill-of-materials clean
 .DELETE_ON_ERROR:
 
 run: $(RUNTIME)
@@ -49,10 +50,16 @@ test: lint
 test-all: test
 	.venv/bin/python -m pytest -m slow
 
+dist: $(RUNTIME)
+	rm -rf dist
+	.venv/bin/python -m hatchling build
+
 lock:
 	$(LOCK) pyproject.toml --group build --group development --output-file requirements/development.txt
 	$(LOCK) pyproject.toml --extra reports --constraints requirements/development.txt --output-file requirements/runtime.txt
 	$(LOCK) pyproject.toml --extra reports --extra object-storage --constraints requirements/development.txt --output-file requirements/object-storage.txt
+	$(LOCK) pyproject.toml --extra object-storage --excludes requirements/training-only.in --constraints requirements/development.txt --output-file requirements/serving.txt
+	$(LOCK) --group kubernetes --output-file requirements/kubernetes.txt
 	$(LOCK) --group build --constraints requirements/development.txt --output-file requirements/build.txt
 
 bill-of-materials: install

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-pytest_plugins = ["stores.fixtures"]
+pytest_plugins = ["stores.fixtures", "end_to_end.container_fixtures"]
 
 
 # How long an example takes says more of the machine's load than of the code.

@@ -34,6 +34,9 @@ from model.cli.upkeep import delete, doctor, prune
 from model.cli.versions import models, show, verify
 from model.errors import StatureError
 
+TRAINING_ONLY = frozenset({"duckdb", "rich", "threadpoolctl"})
+"""Packages that an installation which only serves leaves out."""
+
 
 class Group(click.Group):
     """Commands whose failures are sentences, not stack traces."""
@@ -43,6 +46,13 @@ class Group(click.Group):
             return super().invoke(context)
         except StatureError as error:
             raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            if error.name not in TRAINING_ONLY:
+                raise
+            raise click.ClickException(
+                f"`stature {context.invoked_subcommand}` needs the package {error.name}, which is not installed here. "
+                "The image that serves leaves out what only training uses: use the one that trains, target `train`."
+            ) from None
 
     def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)

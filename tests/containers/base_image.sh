@@ -8,7 +8,12 @@ set -euo pipefail
 image=${1:?"usage: base_image.sh IMAGE"}
 directory=${STATURE_ENGINE_DIR:?"the environment that engine.sh prints is missing"}
 suite=trixie # its Python is 3.13
-archive=$directory/base-$suite.tar
+case ${image%%:*} in
+  python) packages=python3,python3-venv ;;
+  nginx) packages=nginx-light ;;
+  *) echo "base_image.sh: there is no stand-in for $image" >&2; exit 1 ;;
+esac
+archive=$directory/base-$suite-${image%%:*}.tar
 pull_seconds=60
 
 if origin=$(docker image inspect --format '{{ index .Config.Labels "stand-in" }}' "$image" 2>/dev/null); then
@@ -29,12 +34,12 @@ if [ ! -s "$archive" ]; then
   # Certificate authorities that this machine trusts on top of Debian's are trusted in the stand-in too: where no image
   # can be pulled, packages mostly come through a proxy that signs with one of its own.
   # shellcheck disable=SC2016 # "$1" is the hook's: the folder of the new system
-  mmdebstrap --quiet --format=tar --variant=minbase --include=ca-certificates,python3,python3-venv \
+  mmdebstrap --quiet --format=tar --variant=minbase --include="ca-certificates,$packages" \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='find /usr/local/share/ca-certificates -name "*.crt" -exec cp {} "$1/usr/local/share/ca-certificates/" ";"' \
     --customize-hook='chroot "$1" update-ca-certificates >/dev/null 2>&1' \
-    --customize-hook='ln -s /usr/bin/python3 "$1/usr/local/bin/python"; ln -s /usr/bin/python3 "$1/usr/local/bin/python3"' \
+    --customize-hook='for name in python python3; do ln -s /usr/bin/python3 "$1/usr/local/bin/$name"; done' \
     "$suite" "$archive.part" >&2
   mv "$archive.part" "$archive"
 fi

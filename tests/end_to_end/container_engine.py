@@ -4,8 +4,10 @@ The tests work in a copy of the two things that a user has beside the image, `do
 project name, an image tag and a port of their own, so that nothing of the machine's user is touched.
 """
 
+import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -26,8 +28,8 @@ class NoEngineError(Exception):
 
 
 @contextmanager
-def container_engine(image: str) -> Iterator[dict[str, str]]:
-    """The environment in which `docker` reaches an engine that has `image`; one that was started for it is ended."""
+def container_engine(*images: str) -> Iterator[dict[str, str]]:
+    """The environment in which `docker` reaches an engine that has the images; one that was started for it is ended."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
     # Bake is a plugin of its own, which an engine from Debian has not.
     environment |= {"COMPOSE_BAKE": "false", "COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain"}
@@ -35,7 +37,8 @@ def container_engine(image: str) -> Iterator[dict[str, str]]:
     engine = dict(line.split("=", 1) for line in lines)
     try:
         environment |= engine
-        print(script_output(environment, "base_image.sh", image))  # which base the image stands on
+        for image in images:
+            print(script_output(environment, "base_image.sh", image))  # pulled, or a stand-in
         yield environment
     finally:
         if "ENGINE_PID" in engine:
@@ -57,20 +60,25 @@ class Project:
     """One Compose project: its containers, its network and its registry volume."""
 
     folder: Path
-    environment: Mapping[str, str]
+    environment: dict[str, str]
     port: int
+    """Where the service is published."""
+    proxy_port: int
 
     @classmethod
     def create(cls, folder: Path, environment: Mapping[str, str], image: str) -> "Project":
         folder.joinpath("data").mkdir(parents=True)
-        folder.joinpath("docker-compose.yml").write_bytes(ROOT.joinpath("docker-compose.yml").read_bytes())
-        port = free_port()
+        for name in ("docker-compose.yml", "deploy/proxy/nginx.conf"):
+            folder.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+            folder.joinpath(name).write_bytes(ROOT.joinpath(name).read_bytes())
+        port, proxy_port = free_port(), free_port()
         own = {
             "COMPOSE_PROJECT_NAME": f"stature-test-{uuid.uuid4().hex[:12]}",
             "STATURE_IMAGE": image,
             "STATURE_PUBLISHED_PORT": str(port),
+            "STATURE_PROXY_PORT": str(proxy_port),
         }
-        return cls(folder, {**environment, **own}, port)
+        return cls(folder, {**environment, **own}, port, proxy_port)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -111,6 +119,18 @@ class Project:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.load(error)
+
+    def is_ready(self) -> bool:
+        """Whether the service is reached and has a model in memory."""
+        try:
+            return self.request("/readyz")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def crash(self, container: str) -> None:
+        """`kill -9` for its first process, from outside: the engine is not told, and takes it for a crash."""
+        process = int(self.docker("inspect", "--format", "{{.State.Pid}}", container))
+        os.kill(process, signal.SIGKILL)
 
     def remove(self) -> None:
         self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "5")

@@ -37,7 +37,7 @@ from pathlib import Path
 
 from end_to_end.container_engine import ROOT, eventually, free_port
 
-PORTS = ("8000", "8001", "8002", "8003")
+PORTS = ("8000", "8001", "8002", "8003", "8080")
 """The ports that documents name."""
 
 _FENCE = re.compile(r"^ *(```+) *([^\s`]*)[^`]*$")
@@ -179,6 +179,7 @@ class Shell:
                 "STATURE_PORT": self.ports["8000"],
                 "STATURE_PUBLISHED_PORT": self.ports["8000"],
                 "STATURE_LOG": "text",  # what a reader sees, who has a terminal
+                "STATURE_PROXY_PORT": self.ports["8080"],
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

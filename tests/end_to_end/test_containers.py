@@ -1,16 +1,23 @@
-"""The image and the Compose file on a real engine, used as the README says.
+"""The Compose file on a real engine, used as the README says: one service, its registry, trainings."""
 
-A machine without an engine skips these tests and says why; in CI a skipped test is a failed one (tests/conftest.py).
-"""
+from __future__ import annotations
 
+import contextlib
+import http.client
 import json
+import subprocess
 import time
-import uuid
-from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from end_to_end.container_engine import ROOT, NoEngineError, Project, container_engine, eventually
+from end_to_end.container_engine import ROOT, Project, eventually
+from end_to_end.load import load_on
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from end_to_end.container_fixtures import Images
 
 pytestmark = pytest.mark.slow
 
@@ -40,60 +47,6 @@ for worker in workers:
 print(json.dumps(versions))
 """
 
-# Run in the image: what serving and training import, the standard library included, without valid bytecode beside it.
-NAME_WHAT_IS_NOT_COMPILED = """
-import importlib.util, os, pathlib, sys
-import model.cli, model.training.job, service.app
-def compiled(source):
-    bytecode = pathlib.Path(importlib.util.cache_from_source(source))
-    return bytecode.exists() and int.from_bytes(bytecode.read_bytes()[8:12], "little") == int(os.stat(source).st_mtime)
-sources = {str(getattr(module, "__file__", "")) for module in sys.modules.values()}
-print(*sorted(source for source in sources if source.endswith(".py") and not compiled(source)))
-"""
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Mapping[str, str]]:
-    try:
-        with container_engine("python:3.13-slim") as environment:
-            yield environment
-    except NoEngineError as error:
-        pytest.skip(f"no container engine: {error}")
-
-
-@pytest.fixture(scope="module")
-def image(engine: Mapping[str, str]) -> Iterator[str]:
-    """The image under a tag that nothing had before, so that a failed build cannot have an older one tested."""
-    tag = f"stature:test-{uuid.uuid4().hex[:12]}"
-    checkout = Project(ROOT, {**engine, "STATURE_IMAGE": tag, "COMPOSE_PROJECT_NAME": "stature-test-build"}, 0)
-    checkout.compose("--file", "docker-compose.yml", "build")
-    yield tag
-    checkout.docker("image", "rm", "--force", tag)
-
-
-@pytest.fixture(scope="module")
-def shared_project(
-    engine: Mapping[str, str], image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Project]:
-    project = Project.create(tmp_path_factory.mktemp("shared") / "project", engine, image)
-    yield project
-    project.remove()
-
-
-@pytest.fixture
-def project(shared_project: Project) -> Project:
-    """A project that is up and healthy, with at least one version: the same for all tests that can share it."""
-    shared_project.up()
-    return shared_project
-
-
-@pytest.fixture
-def empty_project(engine: Mapping[str, str], image: str, tmp_path: Path) -> Iterator[Project]:
-    """A project with an empty registry that was never up."""
-    project = Project.create(tmp_path / "project", engine, image)
-    yield project
-    project.remove()
-
 
 def served_version(project: Project) -> int:
     status, body = project.request("/predict", PERSON)
@@ -117,7 +70,7 @@ def test_compose_accepts_the_file_which_publishes_the_service_to_this_machine_on
     services = json.loads(project.compose("--profile", "*", "config", "--format", "json"))["services"]
 
     published = {name: [port.get("host_ip") for port in service.get("ports", [])] for name, service in services.items()}
-    assert published == {"init": [], "service": ["127.0.0.1"], "train": []}
+    assert published == {"init": [], "service": ["127.0.0.1"], "train": [], "replica": [], "proxy": ["127.0.0.1"]}
 
 
 def test_up_on_an_empty_volume_trains_and_then_serves_healthy(empty_project: Project) -> None:
@@ -166,6 +119,30 @@ def test_a_file_in_the_data_folder_retrains(project: Project) -> None:
     assert body["model_version"] == trained["model_version"]
 
 
+def test_retraining_while_load_runs_fails_no_request(project: Project) -> None:
+    with load_on(project.port) as load:
+        before = set(load.versions)
+        project.compose("run", "--rm", "-T", "train", "--seed", "3", "--promote", "always")
+        version = published_versions(project)
+        assert eventually(lambda: version in load.versions, seconds=10)
+
+    assert load.failures == []
+    assert version not in before
+
+
+def test_a_training_that_is_killed_leaves_the_registry_whole_and_the_service_answering(project: Project) -> None:
+    before = published_versions(project), served_version(project)
+    container = project.compose("run", "--detach", "train", "--trainer", "sgd", "--epochs", "100000").strip()
+    assert eventually(lambda: "epoch" in project.docker("logs", container), seconds=30)
+
+    project.docker("kill", "--signal", "KILL", container)
+
+    assert project.docker("wait", container).strip() == "137"
+    project.docker("rm", container)
+    assert (published_versions(project), served_version(project)) == before
+    assert "is whole" in project.inside("stature", "verify")
+
+
 def test_the_data_folder_is_read_only_for_training(project: Project) -> None:
     outcome = project.run(
         *"docker compose run --rm -T --entrypoint touch train /data/anything".split()  # noqa: SIM905 - a command line
@@ -206,10 +183,6 @@ def test_the_service_is_not_root_and_can_become_nothing_more(project: Project) -
     assert status["NoNewPrivs"] == "1"
 
 
-def test_the_image_alone_is_not_root_either(shared_project: Project, image: str) -> None:
-    assert shared_project.docker("run", "--rm", "--entrypoint", "id", image, "-u").strip() == "10001"
-
-
 def test_the_service_writes_nowhere_but_in_its_temporary_folder(project: Project) -> None:
     for folder in ("/", "/opt/stature", "/var/lib/stature", "/var/lib/stature/registry"):
         assert "Read-only file system" in project.inside("touch", f"{folder}/anything"), folder
@@ -217,10 +190,55 @@ def test_the_service_writes_nowhere_but_in_its_temporary_folder(project: Project
     assert project.inside("touch", "/tmp/anything") == ""
 
 
-def test_everything_that_is_imported_comes_compiled(shared_project: Project, image: str) -> None:
-    printed = shared_project.docker("run", "--rm", "--entrypoint", "python", image, "-c", NAME_WHAT_IS_NOT_COMPILED)
+@pytest.mark.parametrize(("access", "status"), [("ro", 503), ("rw", 200)])
+def test_an_administrator_can_promote_only_where_the_service_may_write_to_the_registry(
+    access: str, status: int, empty_project: Project, images: Images
+) -> None:
+    made = json.loads(empty_project.docker("run", "--rm", images.serve, *"token new --scope admin --json".split()))  # noqa: SIM905 - a command line
+    own = {"STATURE_REGISTRY_ACCESS": access, "STATURE_TOKENS": made["line"], "STATURE_OPEN_SCOPES": "predict,read"}
+    empty_project.environment.update(own)
+    empty_project.up()
+    empty_project.compose("run", "--rm", "-T", "train", "--seed", "2", "--promote", "never")
 
-    assert printed.split() == []
+    connection = http.client.HTTPConnection("127.0.0.1", empty_project.port, timeout=30)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {made['token']}"}
+    with contextlib.closing(connection):
+        connection.request("PUT", "/aliases/champion", json.dumps({"version": 2}), headers)
+        answer = connection.getresponse()
+        assert answer.status == status, answer.read()
+        answer.read()
+
+    assert eventually(lambda: served_version(empty_project) == (2 if access == "rw" else 1), 10)
+    assert "Read-only file system" in empty_project.inside("touch", "/opt/stature/anything")
+
+
+def test_a_request_in_flight_is_answered_after_sigterm(project: Project) -> None:
+    body = json.dumps(PERSON)
+    connection = http.client.HTTPConnection("127.0.0.1", project.port, timeout=30)
+    connection.putrequest("POST", "/predict")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body[:5].encode())
+    # Answered on another connection after it, so the first is in a worker's hands, or on its way there.
+    assert project.request("/predict", PERSON)[0] == 200
+
+    stopping = subprocess.Popen(("docker", "compose", "stop", "service"), cwd=project.folder, env=project.environment)
+    assert eventually(lambda: "Handling signal: term" in project.compose("logs", "service"), seconds=10)
+    connection.send(body[5:].encode())
+    with contextlib.closing(connection), connection.getresponse() as answer:
+        assert answer.status == 200
+        assert json.load(answer)["model"] == "gender"
+    assert stopping.wait(30) == 0
+    assert project.container("service")["State"]["ExitCode"] == 0
+
+
+def test_a_service_that_is_killed_comes_back_with_the_same_version(project: Project) -> None:
+    version, container = served_version(project), project.container("service")
+    project.crash(container["Id"])
+
+    assert eventually(lambda: project.container("service")["State"]["StartedAt"] > container["State"]["StartedAt"], 20)
+    assert eventually(lambda: project.inside("true") == "" and project.is_ready(), 20)
+    assert served_version(project) == version
 
 
 def test_sigterm_ends_the_service_cleanly(project: Project) -> None:

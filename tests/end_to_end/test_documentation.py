@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from end_to_end.container_engine import ROOT, NoEngineError, container_engine
+from end_to_end.container_fixtures import BASE_IMAGES
 from end_to_end.documentation import (
     Block,
     Shell,
@@ -21,6 +22,7 @@ from end_to_end.documentation import (
     run_python,
     shell,
 )
+from kubernetes.tools import ToolMissingError, helm
 
 SHOWN_ONLY = {"json", "text"}
 """Languages of blocks that are no commands: a drawing, a body."""
@@ -35,11 +37,13 @@ def runner_of(block: Block) -> str:
     if block.language != "console":
         return "nobody"
     programs = {step.command.partition(" ")[0] for step in block.steps}
-    if programs == {"docker"}:
+    if "docker" in programs and programs <= {"docker", "curl"}:
         return "containers"
+    if programs == {"helm"}:
+        return "helm"
     if programs == {"make"} and not any(step.command.startswith("make run") for step in block.steps):
         return "make"
-    assert not programs & {"docker", "git"}, f"{block.place}: nothing runs this together with other commands"
+    assert not programs & {"docker", "git", "helm"}, f"{block.place}: nothing runs this together with other commands"
     return "shell"
 
 
@@ -55,7 +59,7 @@ def test_every_block_of_every_document_is_run_by_one_test_or_is_no_command() -> 
     for document in documents():
         for block in blocks(document):
             assert block.language in {"console", "pycon", *SHOWN_ONLY}, f"{block.place}: {block.language!r} is not run"
-            assert runner_of(block) in {"shell", "make", "containers", "python"} or block.language in SHOWN_ONLY
+            assert runner_of(block) in {"shell", "make", "containers", "helm", "python"} or block.language in SHOWN_ONLY
             assert block.language != "console" or block.steps, f"{block.place}: no command in it"
             assert block.language != "pycon" or block.lines[0].startswith(">>> "), f"{block.place}: begins with no >>>"
 
@@ -152,13 +156,16 @@ def container_shell(clone: Path, tmp_path: Path) -> Iterator[Shell]:
     """A shell in a fresh clone, under a project name and an image tag of its own, that reaches a container engine."""
     own = f"stature-readme-{os.getpid()}"
     try:
-        with container_engine("python:3.13-slim") as engine:
+        with container_engine(*BASE_IMAGES) as engine:
             environment = {**clean_environment(), **engine, "COMPOSE_PROJECT_NAME": own, "STATURE_IMAGE": own}
             try:
                 with shell(clone, environment, tmp_path / "scratch") as opened:
                     yield opened
             finally:
-                for command in ("compose --profile * down --volumes --timeout 5", f"image rm --force {own}"):
+                for command in (
+                    "compose --profile * down --volumes --timeout 5",
+                    f"image rm --force {own} {own}-train",
+                ):
                     subprocess.run(["docker", *command.split()], cwd=clone, env=environment, check=False, timeout=120)
     except NoEngineError as error:
         pytest.skip(f"no container engine: {error}")
@@ -170,6 +177,20 @@ def test_docker_does_what_the_documents_say(document: str, container_shell: Shel
     files = [step for step in steps_for("README.md", "shell") if " > data/" in step.command]
 
     run_all(container_shell, [*files, *steps_for(document, "containers")], seconds=INSTALLING_SECONDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", documents_for("helm"))
+def test_helm_does_what_the_documents_say(document: str, tmp_path: Path) -> None:
+    try:
+        program = helm().program
+    except ToolMissingError as error:
+        pytest.skip(str(error))
+    environment = clean_environment()
+    environment["PATH"] = f"{program.parent}{os.pathsep}{environment['PATH']}"
+
+    with shell(ROOT, environment, tmp_path / "scratch") as opened:
+        run_all(opened, steps_for(document, "helm"))
 
 
 def test_a_shown_output_may_leave_out_the_end_of_a_line_and_whole_lines() -> None:

@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 from people_files import people, text, write
 
-from model.cli import main
+from model.cli import TRAINING_ONLY, main
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
 from model.training.job import Settings, run
@@ -146,6 +146,23 @@ def test_every_command_explains_itself_and_takes_registry_model_and_json(command
     for flag in ("--registry", "--model", "--json"):
         assert flag in done.output
     assert main.commands[command].help
+
+
+def test_an_installation_that_only_serves_says_which_one_trains() -> None:
+    without = "import sys; sys.modules['threadpoolctl'] = None; from model.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", without, "train"], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: `stature train` needs the package threadpoolctl, which is not installed here. The image that serves "
+        "leaves out what only training uses: use the one that trains, target `train`.\n"
+    )
+
+
+def test_what_only_training_uses_is_what_the_serving_image_leaves_out() -> None:
+    lines = Path(__file__).parents[2].joinpath("requirements", "training-only.in").read_text().splitlines()
+
+    assert {line for line in lines if not line.startswith("#")} == TRAINING_ONLY
 
 
 @pytest.mark.parametrize(

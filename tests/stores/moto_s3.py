@@ -1,6 +1,6 @@
 """An S3 server in a process of its own: moto.
 
-    python moto_s3.py PORT_FILE      serves on a free port of 127.0.0.1, which it writes into the file
+    python moto_s3.py PORT_FILE HOST      serves on a free port of HOST, which it writes into the file
 
 moto looks whether a key exists and then writes it. S3 does both in one step, and so does moto here: requests are
 answered one at a time.
@@ -24,13 +24,15 @@ BUCKET = "stature-tests"
 
 
 @contextlib.contextmanager
-def moto_s3(folder: Path) -> Iterator[Store]:
-    """A bucket on a moto server that lasts as long as the block."""
+def moto_s3(folder: Path, host: str = "127.0.0.1") -> Iterator[Store]:
+    """A bucket on a moto server that lasts as long as the block. The host is an address of this machine."""
     log, port_file = folder / "moto.log", folder / "moto.port"
-    with running([sys.executable, __file__, port_file], log, PYTHONPATH=str(Path(__file__).parents[1])) as process:
+    with running(
+        [sys.executable, __file__, port_file, host], log, PYTHONPATH=str(Path(__file__).parents[1])
+    ) as process:
         wait_for(lambda: process.poll() is not None or port_file.exists(), log.read_text)
         assert process.poll() is None, log.read_text()
-        endpoint = f"http://127.0.0.1:{port_file.read_text()}"
+        endpoint = f"http://{host}:{port_file.read_text()}"
         make_bucket(endpoint, "testing", "testing")
         yield s3_store("moto", endpoint, "testing", "testing")
 
@@ -59,7 +61,7 @@ def make_bucket(endpoint: str, key_id: str, secret: str) -> None:
     ).create_bucket(Bucket=BUCKET)
 
 
-def _serve(port_file: Path) -> None:
+def _serve(port_file: Path, host: str) -> None:
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
@@ -70,7 +72,7 @@ def _serve(port_file: Path) -> None:
         with turn:
             return list(application(environment, start_response))
 
-    server = make_server("127.0.0.1", 0, one_at_a_time, threaded=True)
+    server = make_server(host, 0, one_at_a_time, threaded=True)
     written = port_file.with_suffix(".new")
     written.write_text(str(server.port))
     written.rename(port_file)
@@ -78,4 +80,4 @@ def _serve(port_file: Path) -> None:
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
+    _serve(Path(sys.argv[1]), sys.argv[2])
