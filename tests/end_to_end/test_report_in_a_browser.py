@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from end_to_end.browser import BrowserMissingError, chromium
 from end_to_end.running_service import serve
 from integration.registry_worker import another
 
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
     from model.registry.registry import Registry
 
 WIDE, NARROW = 1200, 320
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        with chromium() as found:
-            yield found
-    except BrowserMissingError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
