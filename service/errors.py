@@ -201,6 +201,9 @@ class OverloadedError(ServiceError):
     def __init__(self) -> None:
         super().__init__("more is asked of this service than it can answer in good time; ask again a little later")
 
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "1"}
+
 
 def told(error: Exception, request_id: str, route: object) -> ServiceError:
     """What is told of a failure. What is our own fault is logged too, with the request's id and the stack."""

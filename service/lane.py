@@ -11,6 +11,7 @@ own, one at a time, so that it holds nobody up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import sys
@@ -31,7 +32,7 @@ from service.settings import Settings
 from service.trace import trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 
     from flask import Flask
 
@@ -109,22 +110,17 @@ class Lane:
         self._probes = WSGIMiddleware(app.wsgi_app, workers=1)  # type: ignore[arg-type]
         self._large = ThreadPoolExecutor(max_workers=1, thread_name_prefix="large-prediction")
         self._small_bytes = min(_LARGE_BODY_BYTES, settings.maximum_body_bytes)
-        self._unanswered = 0
+        self._kept = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["path"] in _PROBES:
             await self._probes(_for_wsgi(scope), _given(b""), send)  # type: ignore[arg-type]
-        elif self._unanswered >= self._settings.maximum_requests or CROWDED in scope.get("extensions", _NONE):
+        elif CROWDED in scope.get("extensions", _NONE):
             await self._refuse(scope, send)
         else:
-            self._unanswered += 1
-            try:
+            with contextlib.suppress(_GoneError):
                 await self._answer(scope, receive, send)
-            except _GoneError:
-                pass
-            finally:
-                self._unanswered -= 1
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A prediction here, and everything else, as well as whatever is unusual about a prediction, in Flask."""
@@ -134,8 +130,13 @@ class Lane:
         if route is not None and plain:
             await self._predict(_Asked(route, told, time.perf_counter()), scope, receive, send)
         else:
-            body = await self._body(receive)
-            await self._flask(_for_wsgi(scope), _given(body), send)  # type: ignore[arg-type]
+            try:
+                with self._keeping():
+                    body = bytearray()
+                    await self._receive(body, receive, self._settings.maximum_body_bytes)
+                    await self._flask(_for_wsgi(scope), _given(bytes(body)), send)  # type: ignore[arg-type]
+            except errors.OverloadedError:
+                await self._refuse(scope, send)
 
     async def _predict(self, asked: _Asked, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a prediction."""
@@ -143,11 +144,12 @@ class Lane:
         try:
             self._access.check(asked.told.authorization, "predict")
             version = self._live_models.champion() if route.version is None else await self._pinned(route.version)
-            body = await self._body(receive)
-            if len(body) <= self._small_bytes:
-                prediction = self._observer.predict(route.predict, body, version, self._settings.maximum_people)
+            message = await receive()
+            if not message.get("more_body", True) and len(message["body"]) <= self._small_bytes:
+                most = self._settings.maximum_people
+                prediction = self._observer.predict(route.predict, message["body"], version, most)
             else:
-                prediction = await self._predict_in_thread(route.predict, body, version)
+                prediction = await self._predict_in_pieces(message, receive, route.predict, version)
         except _GoneError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a problem
@@ -176,33 +178,54 @@ class Lane:
             version = await asyncio.get_running_loop().run_in_executor(None, self._live_models.pinned, name)
         return version
 
-    async def _predict_in_thread(self, predict: Predict, body: bytes, version: Version) -> Prediction:
-        if len(body) > self._settings.maximum_body_bytes:
-            raise errors.TooLargeError(self._settings.maximum_body_bytes)
-        most = self._settings.maximum_people
-        return await asyncio.get_running_loop().run_in_executor(
-            self._large, self._observer.predict, predict, body, version, most
-        )
-
-    async def _body(self, receive: Receive) -> bytes:
-        """The whole body; of one that is too large, as much as shows it. _GoneError."""
-        message = await receive()
-        if not message.get("more_body", True):
-            return message["body"]  # type: ignore[no-any-return]
-        body = bytearray(message.get("body", b""))
-        while message.get("more_body", False) and len(body) <= self._settings.maximum_body_bytes:
-            message = await receive()
-            body += message.get("body", b"")
+    async def _predict_in_pieces(
+        self, message: Message, receive: Receive, predict: Predict, version: Version
+    ) -> Prediction:
+        """From a body that did not come in one message, or is large. A small one waits for its end without counting."""
+        body, most = bytearray(message.get("body", b"")), self._settings.maximum_people
+        whole = not message.get("more_body", False)
+        whole = whole or await self._receive(body, receive, self._small_bytes)
         if message["type"] == "http.disconnect":
             raise _GoneError
-        return bytes(body)
+        if whole and len(body) <= self._small_bytes:
+            return self._observer.predict(predict, bytes(body), version, most)
+        with self._keeping():
+            if not whole:
+                await self._receive(body, receive, self._settings.maximum_body_bytes)
+            if len(body) > self._settings.maximum_body_bytes:
+                raise errors.TooLargeError(self._settings.maximum_body_bytes)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._large, self._observer.predict, predict, bytes(body), version, most
+            )
+
+    async def _receive(self, body: bytearray, receive: Receive, most_bytes: int) -> bool:
+        """Whether the body has come to its end; it has not where it goes on beyond so many bytes. _GoneError."""
+        more = True
+        while more and len(body) <= most_bytes:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _GoneError
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return not more
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Count a request that is kept in memory or waits for a thread. OverloadedError where there are too many."""
+        if self._kept >= self._settings.maximum_requests:
+            raise errors.OverloadedError
+        self._kept += 1
+        try:
+            yield
+        finally:
+            self._kept -= 1
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
         self._observer.turned_away(UNKNOWN_ROUTE if route is None else route.rule)
         name_of_request = request_id(_told(scope["headers"]).request_id)
         refused = errors.OverloadedError()
-        headers = [*_PROBLEM, (b"retry-after", b"1")]
+        headers = [*_PROBLEM, *((key.lower().encode(), value.encode()) for key, value in refused.headers().items())]
         if CROWDED in scope.get("extensions", ()):
             headers.append((b"connection", b"close"))
         await _send(send, refused.status, headers, errors.problem(refused, name_of_request), name_of_request)

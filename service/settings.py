@@ -49,7 +49,7 @@ class Settings(BaseModel):
     body_seconds: Annotated[float, Field(gt=0.0, le=3600.0)] = 30.0
     """A connection that has not sent the rest of its request, or not taken its answer, by then is closed."""
     maximum_requests: Annotated[int, Field(ge=1, le=100_000)] = 256
-    """Where a worker has as many unanswered, more are refused with 503."""
+    """Where a worker has as many that are large or wait for a thread, more of them are refused with 503."""
     maximum_connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Where a worker has more open, all requests are refused with 503 until it has not."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 STEVE = b'{"weight_kg": 73, "height_cm": 182}'
 HEAD = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(STEVE) + STEVE
+LARGE = b'{"instances": [%s]}' % b", ".join([STEVE] * 1000)
 HALF = HEAD + b"Content-Length: 100000\r\n\r\n" + STEVE
 SECONDS = 0.3
 
@@ -163,11 +164,11 @@ def test_probes_and_predictions_are_answered_beside_a_dozen_slow_bodies(trained:
 def test_beyond_what_it_can_keep_the_service_refuses_and_says_when_to_ask_again(service: RunningService) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(20):
-            stack.enter_context(connected(service, HALF))
+            stack.enter_context(connected(service, HALF + b" " * 50_000))
 
         def refused() -> bool:
             connection = service.connect()
-            connection.request("POST", "/predict", STEVE, {"Content-Type": "application/json"})
+            connection.request("POST", "/predict/batch", LARGE, {"Content-Type": "application/json"})
             response = connection.getresponse()
             problem = json.loads(response.read())
             connection.close()
@@ -180,6 +181,8 @@ def test_beyond_what_it_can_keep_the_service_refuses_and_says_when_to_ask_again(
 
         wait_for(refused, seconds=10 * SECONDS)
         assert service.request("GET", "/readyz")[0] == 200
+        # What is small waits for nothing, and is not refused.
+        assert service.request("POST", "/predict", json.loads(STEVE))[0] == 200
     wait_for(lambda: service.request("POST", "/predict", json.loads(STEVE))[0] == 200)
 
 
