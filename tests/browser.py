@@ -6,10 +6,10 @@ PYTHONPATH=tests python -m browser      installs it from Debian's packages, as r
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
+
+import debian
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,26 +29,10 @@ FLAGS = (
 )
 
 
-class BrowserMissingError(Exception):
-    """There is no Chromium here, and none can be installed."""
-
-
 def install() -> str:
-    """The path of Chromium, installed from Debian's packages where it is not there yet. BrowserMissingError."""
-    found = shutil.which("chromium")
-    if found is not None:
-        return found
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise BrowserMissingError(f"Chromium is not installed: {', '.join(PACKAGES)}")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],
-    ):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=500)
-        if done.returncode != 0:
-            raise BrowserMissingError(f"Chromium could not be installed: {done.stderr[-500:]}")
-    return shutil.which("chromium") or "/usr/bin/chromium"
+    """The path of Chromium."""
+    debian.install(*PACKAGES, are_there=lambda: shutil.which("chromium"))
+    return shutil.which("chromium") or "chromium"
 
 
 @contextlib.contextmanager

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-from browser import BrowserMissingError, chromium
+from browser import chromium
 
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
 from model.training import job
+from service.live_models import LiveModels
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -67,18 +68,19 @@ def trained(_trained_once: Path, tmp_path: Path) -> Registry:
     return Registry(LocalStorage(tmp_path / "trained"), "gender")
 
 
+@pytest.fixture
+def live_models(trained: Registry) -> LiveModels:
+    """Of that registry; refreshed by the tests themselves, not by the watcher."""
+    live_models = LiveModels(trained, poll_seconds=3600.0)
+    live_models.refresh()
+    return live_models
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for the tests of a module; each opens contexts of its own.
 
     Not for all modules: as long as Playwright runs, its event loop is in the way of those who want one of their own.
     """
-    context = chromium()
-    try:
-        opened = context.__enter__()
-    except BrowserMissingError as error:
-        pytest.skip(str(error))
-    try:
+    with chromium() as opened:
         yield opened
-    finally:
-        context.__exit__(None, None, None)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-import pytest
+import debian
 from end_to_end.running_service import free_port, wait_for
 from stores.store import running
 
@@ -26,19 +25,7 @@ PROGRAMS = ("prometheus", "promtool")
 
 
 def install() -> None:
-    """From Debian's package, where it is not there yet. A test that cannot have it is skipped, with the reason."""
-    if all(map(shutil.which, PROGRAMS)):
-        return
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
-        pytest.skip("Prometheus is not installed; on Debian: apt-get install prometheus")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "prometheus"],
-    ):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-        if done.returncode != 0:
-            pytest.skip(f"Prometheus could not be installed: {done.stderr[-500:]}")
+    debian.install("prometheus", are_there=lambda: all(map(shutil.which, PROGRAMS)))
 
 
 def promtool(*arguments: str, given: str = "") -> str:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import debian
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -71,18 +73,9 @@ def _unprivileged_user() -> str | None:
 
 def _programs() -> Path:
     """The folder of initdb and pg_ctl; root may have them installed."""
-    if (found := _installed()) is not None:
-        return found
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise NoServerError("PostgreSQL's server is not installed; on Debian: apt-get install postgresql")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "postgresql"]):
-        try:
-            subprocess.run(["apt-get", "--quiet", *arguments], env=environment, timeout=300, check=True)
-        except (subprocess.SubprocessError, OSError) as error:
-            raise NoServerError(f"PostgreSQL's server cannot be installed: {error}") from error
-    if (found := _installed()) is None:
-        raise NoServerError("PostgreSQL's server was installed, and is not to be found")
+    debian.install("postgresql", are_there=_installed)
+    found = _installed()
+    assert found is not None
     return found
 
 

@@ -11,26 +11,18 @@ import pytest
 from model.registry.audit import problems
 from model.tokens import new_token
 from service.app import create_app
-from service.live_models import LiveModels
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from model.registry.registry import Registry
+    from service.live_models import LiveModels
 
 STEVE = {"weight_kg": 73, "height_cm": 182}
 ADMIN, ADMIN_LINE = new_token("deploy", ["admin"])
 READER, READER_LINE = new_token("dashboard", ["read"])
 AS_ADMIN = {"Authorization": f"Bearer {ADMIN}"}
-
-
-@pytest.fixture
-def live_models(trained: Registry) -> LiveModels:
-    """Version 1 is champion, version 2 is not; refreshed by the changes themselves, not by the watcher."""
-    live_models = LiveModels(trained, poll_seconds=3600.0)
-    live_models.refresh()
-    return live_models
 
 
 @pytest.fixture

@@ -27,14 +27,6 @@ SETTINGS = Settings(maximum_body_bytes=10_000, maximum_people=1_000)
 
 
 @pytest.fixture
-def live_models(trained: Registry) -> LiveModels:
-    """Refreshed by the tests themselves, not by the watcher."""
-    live_models = LiveModels(trained, poll_seconds=3600.0)
-    live_models.refresh()
-    return live_models
-
-
-@pytest.fixture
 def client(live_models: LiveModels) -> FlaskClient:
     return create_app(SETTINGS, live_models).test_client()
 

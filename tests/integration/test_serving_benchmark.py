@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import debian
 import pytest
 
 from benchmarks.serving.failure import FailureError, WrongAnswerError
@@ -54,14 +55,7 @@ def rows(output: str) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def _programs() -> None:
-    """wrk and nginx from Debian's packages, where they are not there yet."""
-    if shutil.which("wrk") and shutil.which("nginx"):
-        return
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
-        pytest.skip("wrk and nginx are not installed")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", "wrk", "nginx-light"]):
-        subprocess.run(["apt-get", "--quiet", *command], env=environment, check=True, capture_output=True, timeout=600)
+    debian.install("wrk", "nginx-light", are_there=lambda: shutil.which("wrk") and shutil.which("nginx"))
 
 
 @contextlib.contextmanager

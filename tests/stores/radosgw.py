@@ -7,7 +7,6 @@ gateway, each a process on loopback with all that it writes in a temporary folde
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import tempfile
@@ -16,9 +15,10 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import debian
 from end_to_end.running_service import free_port, wait_for
 from stores.moto_s3 import make_bucket, s3_store
-from stores.store import Store, StoreMissingError, running
+from stores.store import Store, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,19 +71,7 @@ rgw thread pool size = 32
 
 
 def install() -> None:
-    """From Debian's packages, where they are not there yet. StoreMissingError."""
-    if all(map(shutil.which, PROGRAMS)):
-        return
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise StoreMissingError(f"Ceph is not installed: {', '.join(PACKAGES)}")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES],
-    ):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=500)
-        if done.returncode != 0:
-            raise StoreMissingError(f"Ceph could not be installed: {done.stderr[-500:]}")
+    debian.install(*PACKAGES, are_there=lambda: all(map(shutil.which, PROGRAMS)))
 
 
 @contextlib.contextmanager

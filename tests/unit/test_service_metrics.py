@@ -34,13 +34,6 @@ STEVE = {"weight_kg": 73, "height_cm": 182}
 
 
 @pytest.fixture
-def live_models(trained: Registry) -> LiveModels:
-    live_models = LiveModels(trained, poll_seconds=3600.0)
-    live_models.refresh()
-    return live_models
-
-
-@pytest.fixture
 def client(live_models: LiveModels) -> FlaskClient:
     return create_app(Settings(), live_models).test_client()
 
