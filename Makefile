@@ -1,6 +1,7 @@
 # make run       installs all, trains on the shipped data if the registry is empty, and serves on 127.0.0.1:8000
 # make test      installs all and runs the checks and the tests
 # make test-all  the same and, after it, the tests that take long: containers on a real engine, long crash runs
+# make reliability  runs what docs/reliability.md shows, a quarter of an hour, and writes what it counted there
 # make dist      builds the wheel and the source archive of this version into dist/
 # make bill-of-materials  writes what an installation brings along into build/, in CycloneDX's format
 # make lock      renews the locked requirements from pyproject.toml
@@ -11,7 +12,7 @@ DEVELOPMENT = .venv/development-installed
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 
-.PHONY: run install test test-all dist lint format lock bill-of-materials clean
+.PHONY: run install test test-all reliability dist lint format lock bill-of-materials clean
 .DELETE_ON_ERROR:
 
 run: $(RUNTIME)
@@ -49,6 +50,9 @@ test: lint
 
 test-all: test
 	.venv/bin/python -m pytest -m slow
+
+reliability: install
+	.venv/bin/python -m pytest --write-reliability
 
 dist: $(RUNTIME)
 	rm -rf dist

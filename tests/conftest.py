@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-pytest_plugins = ["stores.fixtures", "end_to_end.container_fixtures"]
+pytest_plugins = ["stores.fixtures", "end_to_end.container_fixtures", "reliability"]
 
 
 # How long an example takes says more of the machine's load than of the code.

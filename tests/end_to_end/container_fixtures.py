@@ -86,7 +86,8 @@ _checks: dict[str, list[str]] = {}
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report: pytest.TestReport = yield  # type: ignore[misc,assignment]
-    if "engine" in getattr(item, "fixturenames", ()) and (report.when == "call" or report.outcome != "passed"):
+    on_an_engine = "engine" in getattr(item, "fixturenames", ()) and item.get_closest_marker("slow") is not None
+    if on_an_engine and (report.when == "call" or report.outcome != "passed"):
         sentence = item.name.removeprefix("test_").replace("_", " ")
         figures = "".join(f": {value} {name}" for name, value in item.user_properties)
         verdict = "ok    " if report.outcome == "passed" else "FAILED"

@@ -12,6 +12,8 @@ import pytest
 from end_to_end.running_service import RunningService, serve, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from model.registry.registry import Registry
 
 REQUESTS, PROMOTIONS = 1_000_000, 10_000
@@ -54,7 +56,9 @@ def open_files(process: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_million_requests_and_ten_thousand_promotions_leave_nothing_behind(trained: Registry, tmp_path: Path) -> None:
+def test_a_million_requests_and_ten_thousand_promotions_leave_nothing_behind(
+    trained: Registry, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     versions = [trained.load(number) for number in (1, 2)]
     bodies = [
         json.dumps(version.predict(73 / 0.45359237, 182 / 2.54) | version.identity).encode() for version in versions
@@ -80,6 +84,8 @@ def test_a_million_requests_and_ten_thousand_promotions_leave_nothing_behind(tra
         wait_for(lambda: service.request("GET", "/readyz")[1]["log_number"] == last.number)
         ask(service, 10_000, bodies)
         after = memory_bytes(worker), open_files(worker)
+    record_property("answers, every one right", sum(counts.values()))
+    record_property("promotions", PROMOTIONS)
     print(f"{sum(counts.values()):,} answers, {counts[bodies[0]]:,} of version 1, {counts[bodies[1]]:,} of version 2;")
     print(f"{PROMOTIONS:,} promotions; bytes and open files before {before}, after {after}")
     assert last.number == PROMOTIONS + 200 + 1

@@ -16,6 +16,8 @@ from end_to_end.running_service import RunningService, serve, wait_for
 from end_to_end.test_serving import Independent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from model.registry.registry import Registry
 
 PEOPLE = [(50.0, 150.0), (73.0, 182.0), (110.0, 175.5), (61.25, 168.0)]
@@ -75,7 +77,9 @@ def follows(service: RunningService, log_number: int) -> bool:
 
 
 @pytest.mark.parametrize("moves", [60, pytest.param(1000, marks=pytest.mark.slow)])
-def test_champions_change_under_load_and_nobody_notices(trained: Registry, tmp_path: Path, moves: int) -> None:
+def test_champions_change_under_load_and_nobody_notices(
+    trained: Registry, tmp_path: Path, moves: int, record_property: Callable[[str, object], None]
+) -> None:
     networks = {number: Independent(trained.storage.root, number) for number in (1, 2)}
     trained.promote(2, by="a test")
     with serve(trained.storage.root, tmp_path / "log", "--workers", "2", STATURE_POLL_SECONDS="0.01") as service:
@@ -103,6 +107,8 @@ def test_champions_change_under_load_and_nobody_notices(trained: Registry, tmp_p
         log = service.log.read_text()
     assert all(min(client.seen.values()) > 5 for client in clients)
     assert "ERROR" not in log
+    record_property("promotions and rollbacks", moves)
+    record_property("answers, every one right", sum(sum(client.seen.values()) for client in clients))
 
 
 def damage(content: bytes, how: str) -> bytes | None:

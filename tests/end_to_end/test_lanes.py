@@ -14,7 +14,7 @@ from end_to_end.scraping import named, scrape
 from model.tokens import new_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from model.registry.registry import Registry
@@ -222,12 +222,15 @@ def lanes(_trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield {"fast": fast, "flask": flask}
 
 
-def test_both_lanes_give_the_same_answer_to_every_request(lanes: dict[str, RunningService]) -> None:
+def test_both_lanes_give_the_same_answer_to_every_request(
+    lanes: dict[str, RunningService], record_property: Callable[[str, object], None]
+) -> None:
     assert "Using worker: Worker" in lanes["fast"].log.read_text()
     assert "Using worker: gthread" in lanes["flask"].log.read_text()
     before = {lane: scrape(service) for lane, service in lanes.items()}
     asked = list(requests())
     assert len(asked) > 500
+    record_property("requests, each in both lanes", len(asked))
     statuses = set()
     for request in asked:
         fast, flask = (answer(service, request) for service in lanes.values())

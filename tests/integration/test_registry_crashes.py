@@ -65,6 +65,7 @@ def weather(
     kills: int,
     tally: Callable[..., None],
     *,
+    record: Callable[[str, object], None],
     label: str,
     **options: Any,
 ) -> None:
@@ -83,6 +84,8 @@ def weather(
         assert len(said.readers) == 2
         assert sum(outcome.kills.values()) >= storm.kills
         tally(label, kills=outcome.kills, acknowledged=len(said.acknowledged), pruned=len(said.pruned))
+        record("kills", sum(outcome.kills.values()))
+        record("acknowledged operations, none lost", len(said.acknowledged))
         # Nothing that a crash leaves behind is in the way of whoever comes after it.
         manifest = registry.publish(*another(registry.manifest(1), number), by="a test").manifest
         assert registry.promote(manifest.number, by="a test").champion == manifest.number
@@ -92,10 +95,14 @@ def weather(
 
 @pytest.mark.parametrize("kills", [pytest.param(120, id="120 kills"), pytest.param(600, id="600 kills", marks=SLOW)])
 def test_writers_killed_again_and_again_break_no_promise_on_a_local_disk(
-    trained: Registry, tmp_path: Path, kills: int, tally: Callable[..., None]
+    trained: Registry,
+    tmp_path: Path,
+    kills: int,
+    tally: Callable[..., None],
+    record_property: Callable[[str, object], None],
 ) -> None:
     location = str(trained.storage)
-    weather(trained, location, tmp_path, kills, tally, label="local")
+    weather(trained, location, tmp_path, kills, tally, record=record_property, label="local")
     steps = {step for step, count in tally.kills["local"].items() if count > 0}
     assert steps >= {*Storm(location, "", 0, 0).steps, "at a random moment"}
     assert tally.pruned["local"] > 0
@@ -119,6 +126,7 @@ def test_writers_killed_again_and_again_break_no_promise_on_object_storage(
     kills: int,
     faults: float,
     tally: Callable[..., None],
+    record_property: Callable[[str, object], None],
 ) -> None:
     location = fresh(object_store)
     with faulty_proxy(object_store.port) as proxy:
@@ -127,7 +135,10 @@ def test_writers_killed_again_and_again_break_no_promise_on_object_storage(
         if faults:
             use(object_store.through(proxy.port), monkeypatch)
             proxy.at_random(kills, faults)
-        weather(registry, location, tmp_path, kills, tally, label=label, life_seconds=0.3 if faults else 0.15)
+        life_seconds = 0.3 if faults else 0.15
+        weather(
+            registry, location, tmp_path, kills, tally, record=record_property, label=label, life_seconds=life_seconds
+        )
         if faults:
             assert len(proxy.faults) == 5
             tally(label, faults={fault.name: count for fault, count in proxy.faults.items()})
