@@ -23,6 +23,7 @@ from people_files import people, text, write
 from model.cli import TRAINING_ONLY, main
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
+from model.tokens import find, parse_tokens
 from model.training.job import Settings, run
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def test_help_names_every_command_in_the_order_of_a_working_day(flag: str) -> No
     assert listed[: len(COMMANDS)] == COMMANDS
 
 
-@pytest.mark.parametrize("command", sorted(main.commands))
+@pytest.mark.parametrize("command", sorted(set(main.commands) - {"token"}))
 def test_every_command_explains_itself_and_takes_registry_model_and_json(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--help"])
     assert done.exit_code == 0
@@ -703,3 +704,18 @@ def test_predicting_does_not_import_what_training_needs(root: str) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     assert imported_by("import model.cli", "numpy", "duckdb", "rich", "flask", "pydantic") == []
+
+
+def test_a_token_needs_no_registry_and_is_made_as_words_or_json() -> None:
+    said = CliRunner().invoke(main, ["token", "new", "--holder", "ci", "--scope", "read", "--scope", "admin"]).output
+    token, line = (text.split(maxsplit=1)[1] for text in said.splitlines())
+    (known,) = parse_tokens(line, "what was said")
+    assert find([known], token) == known
+    assert (known.holder, known.scopes) == ("ci", {"read", "admin"})
+    document = json.loads(CliRunner().invoke(main, ["token", "new", "--scope", "predict", "--json"]).output)
+    (known,) = parse_tokens(document["line"], "what was said")
+    assert find([known], document["token"]) == known
+    for refused in (["--scope", "write"], [], ["--scope", "read", "--holder", "a b"]):
+        done = CliRunner().invoke(main, ["token", "new", *refused])
+        assert done.exit_code != 0
+        assert "Error: " in done.output
