@@ -105,8 +105,8 @@ def probability_female({weight}: float, {height}: float) -> float:
 
 
 def _sigmoid(total: float) -> float:
-    exponential = math.exp(-abs(total))
-    return (1.0 if total >= 0.0 else exponential) / (1.0 + exponential)
+    # Far down the sigmoid is the exponential, to every digit, and the exponential of its opposite would overflow.
+    return 1.0 / (1.0 + math.exp(-total)) if total > -700.0 else math.exp(total)
 '''
 
 

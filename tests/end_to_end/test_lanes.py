@@ -118,7 +118,7 @@ RAW = [
     encoded(STEVE).ljust(MAXIMUM_BODY_BYTES),
     encoded(STEVE).ljust(MAXIMUM_BODY_BYTES + 1),
     encoded(STEVE).ljust(MAXIMUM_BODY_BYTES + 2),
-    encoded(STEVE).ljust(200_000),
+    encoded(STEVE).ljust(60_000),
 ]
 BODIES = [*map(encoded, ONE + MANY), *RAW]
 SUFFIXES = ("", "/batch", "/columns")
@@ -154,8 +154,9 @@ def requests() -> Iterator[Request]:
     for suffix, body in itertools.product(SUFFIXES, BODIES):
         yield Request(f"/predict{suffix}", body)
         yield Request(f"/versions/2/predict{suffix}", body)
+    # Gunicorn closes on what is left of a refused body, and the answer can be lost with it: none is long here.
     for body in RAW:
-        yield Request("/predict", body, chunked=True)
+        yield Request("/predict", body[: MAXIMUM_BODY_BYTES + 2], chunked=True)
     for path, method in itertools.product(PATHS, ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")):
         yield Request(path, encoded(STEVE) if method in ("POST", "PUT", "PATCH") else None, method)
     for content_type, suffix in itertools.product(TYPES, SUFFIXES):

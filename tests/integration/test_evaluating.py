@@ -379,5 +379,6 @@ def test_a_recalibrated_version_answers_as_its_probes_say(trained: Registry, loc
     recalibrated(trained, local)
     version = trained.load(3)
     probe = version.manifest.probes[0]
-    assert version.predictor.probability_female(probe.weight_lb, probe.height_in) == probe.probability_female
+    answer = version.predictor.probability_female(probe.weight_lb, probe.height_in)
+    assert answer == pytest.approx(probe.probability_female, rel=1e-14)
     assert np.isfinite(version.predictor.network.parameters).all()

@@ -95,7 +95,7 @@ def test_the_python_function_says_what_is_served_in_kilograms_and_centimetres(
 ) -> None:
     probability_female = function_of(export.as_python(version_of(predictor, version), METRIC))
     served = predictor.probability_female(*units.to_canonical(weight, METRIC[0], height, METRIC[1]))
-    assert probability_female(weight_kg=weight, height_cm=height) == served
+    assert probability_female(weight_kg=weight, height_cm=height) == pytest.approx(served, rel=0.0, abs=1e-12)
 
 
 @given(predictor=predictors(), weight=weights_lb, height=heights_in)
@@ -103,7 +103,8 @@ def test_the_python_function_says_what_is_served_in_pounds_and_inches(
     version: Version, predictor: Predictor, weight: float, height: float
 ) -> None:
     probability_female = function_of(export.as_python(version_of(predictor, version), IMPERIAL))
-    assert probability_female(weight_lb=weight, height_in=height) == predictor.probability_female(weight, height)
+    served = predictor.probability_female(weight, height)
+    assert probability_female(weight_lb=weight, height_in=height) == pytest.approx(served, rel=0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("pair", [METRIC, IMPERIAL], ids=["metric", "imperial"])
@@ -141,7 +142,7 @@ def test_the_python_file_needs_nothing_but_python(version: Version, tmp_path: Pa
     )
 
     served = [version.predictor.probability_female(weight / 0.45359237, height / 2.54) for weight, height in people]
-    assert json.loads(alone.stdout) == served
+    assert json.loads(alone.stdout) == pytest.approx(served, rel=0.0, abs=1e-12)
 
 
 # SQL
