@@ -1,10 +1,10 @@
 """How long a training takes until it is as good as scikit-learn's, beside scikit-learn and PyTorch, on the same people.
 
-    python benchmarks/training.py [--people 6000 50000 20000000] [--repeats 5] [--write]
+    python benchmarks/training.py [--people 6000 50000 20000000] [--hidden 2 8] [--repeats 5] [--write]
 
 Prints a section in Markdown, which --write puts into docs/benchmarks.md. The others live in a virtual environment of
 their own, `.benchmarks/training`, which is made when it is first needed. `--quick` is for a test: of the others only
-scikit-learn's lbfgs, as it is installed here, and one size.
+scikit-learn's lbfgs, as it is installed here.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ LBFGS, REGRESSION = "scikit-learn, lbfgs", "scikit-learn, logistic regression"
 
 class Asked(NamedTuple):
     people: list[int]
+    hidden: list[int]
     repeats: int
     peer_seconds: int
     quick: bool
@@ -55,17 +56,14 @@ class Asked(NamedTuple):
     def trainers(self) -> list[str]:
         return ["Stature", LBFGS] if self.quick else ["Stature", LBFGS, *ON_ITS_WAY]
 
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        return (2,) if self.quick else (2, 8)
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--people", nargs="+", type=int, default=[6_000, 50_000, 20_000_000], metavar="NUMBER")
+    parser.add_argument("--hidden", nargs="+", type=int, default=[2, 8], metavar="NEURONS")
     parser.add_argument("--repeats", type=int, default=5, help="each with another seed, the same for all")
     parser.add_argument("--peer-seconds", type=int, default=240, help="one fit of the others is given up after these")
-    parser.add_argument("--quick", action="store_true", help="few of the others, and one size")
+    parser.add_argument("--quick", action="store_true", help="few of the others")
     parser.add_argument("--write", action="store_true", help="put the section into docs/benchmarks.md")
     arguments = vars(parser.parse_args())
     write = arguments.pop("write")

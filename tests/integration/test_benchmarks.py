@@ -54,7 +54,17 @@ def test_the_drift_benchmark_finds_what_is_shifted_and_nothing_else() -> None:
 
 def test_the_training_benchmark_holds_trainers_against_each_other_on_the_same_people(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "training.py"), "--people", "400", "--repeats", "1", "--quick"],
+        [
+            sys.executable,
+            str(BENCHMARKS / "training.py"),
+            "--people",
+            "400",
+            "--repeats",
+            "1",
+            "--quick",
+            "--hidden",
+            "2",
+        ],
         cwd=tmp_path,
         env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
