@@ -266,7 +266,7 @@ def test_both_workers_count_on_a_file_system_that_is_read_only(project: Project)
 
 
 def test_the_monitoring_profile_names_its_images_and_mounts_what_there_is(engine: Mapping[str, str]) -> None:
-    checkout = Project(ROOT, {**engine, "COMPOSE_PROJECT_NAME": "stature-test-monitoring"}, 0)
+    checkout = Project(ROOT, {**engine, "COMPOSE_PROJECT_NAME": "stature-test-monitoring"}, 0, 0)
     services = json.loads(checkout.compose("--profile", "monitoring", "config", "--format", "json"))["services"]
     assert set(services) == {"init", "service", "prometheus", "grafana"}
     for name in ("prometheus", "grafana"):
