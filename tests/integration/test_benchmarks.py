@@ -7,16 +7,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from benchmarks import page
-
-if TYPE_CHECKING:
-    import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+@pytest.mark.slow
 def test_the_registry_benchmark_measures_both_storages(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / "registry.py"), "3", "5"],
@@ -35,6 +34,7 @@ def test_the_registry_benchmark_measures_both_storages(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_counting_costs_a_request_is_measured_beside_the_library() -> None:
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / "metrics.py")], capture_output=True, text=True, check=True, timeout=300
@@ -42,6 +42,7 @@ def test_what_counting_costs_a_request_is_measured_beside_the_library() -> None:
     assert len(re.findall(r"^\| [a-z', ]+ \| [0-9.]+ \|$", done.stdout, re.MULTILINE)) == 2
 
 
+@pytest.mark.slow
 def test_the_drift_benchmark_finds_what_is_shifted_and_nothing_else() -> None:
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / "drift.py"), "2"], capture_output=True, text=True, check=True, timeout=300
@@ -52,6 +53,7 @@ def test_the_drift_benchmark_finds_what_is_shifted_and_nothing_else() -> None:
     assert {found for people, _, found in rows if people.startswith("pounds")} == {"100.00"}
 
 
+@pytest.mark.slow
 def test_the_training_benchmark_holds_trainers_against_each_other_on_the_same_people(tmp_path: Path) -> None:
     done = subprocess.run(
         [

@@ -118,6 +118,7 @@ def test_a_goal_is_reached_at_its_very_number_and_unknown_where_nothing_was_meas
     assert row("start_seconds", 1.0, at_least=False) == "not measured |"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_programs")
 def test_a_short_run_measures_stature_beside_a_bare_server_and_says_why_a_peer_is_missing() -> None:
     done = benchmark(

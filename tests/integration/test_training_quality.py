@@ -26,6 +26,7 @@ def _one_thread():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(2,), (8,), (8, 4)])
 def test_two_hundred_people_are_not_learned_by_heart(hidden: tuple[int, ...]) -> None:
     """Whichever two hundred are drawn, the others are told apart nearly as well as by logistic regression."""
@@ -37,6 +38,7 @@ def test_two_hundred_people_are_not_learned_by_heart(hidden: tuple[int, ...]) ->
         assert np.average(network - logistic_regression, weights=counts) < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(2,), (8,)])
 def test_it_does_as_well_as_gradient_boosting_on_other_people(hidden: tuple[int, ...]) -> None:
     """Paired, over five folds: the 95 % interval of the difference in log-loss reaches below .005, and to 0 or below.
@@ -58,6 +60,7 @@ def test_it_does_as_well_as_gradient_boosting_on_other_people(hidden: tuple[int,
     assert mean + margin < 0.005
 
 
+@pytest.mark.slow
 def test_a_hidden_layer_tells_more_than_logistic_regression() -> None:
     """Six thousand people are enough to show it: the interval of the difference lies below 0."""
     folds = [replace(PEOPLE, held_out=fold == FOLDS) for fold in range(5)]
