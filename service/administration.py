@@ -58,7 +58,6 @@ def set_alias(live_models: LiveModels, alias: str, body: bytes, by: str) -> Head
     """Point an alias at a version; `champion` is a promotion."""
     change = _parse(AliasChange, body)
     registry = live_models.registry
-    registry.manifest(change.version)  # NotFoundError before anything else
 
     def move(expect: Expect) -> Head:
         if alias == CHAMPION:
@@ -92,7 +91,7 @@ def _commit(live_models: LiveModels, change: Change, by: str, move: Callable[[Ex
         raise RegistryUnavailableError(
             "the registry could not be written; its owner finds the reason in the log"
         ) from None
-    live_models.refresh()
+    live_models.follow()  # whatever comes of it: the change is made
     return head
 
 

@@ -119,8 +119,10 @@ class Lane:
         elif CROWDED in scope.get("extensions", _NONE):
             await self._refuse(scope, send)
         else:
-            with contextlib.suppress(_GoneError):
+            try:  # noqa: SIM105 - `suppress` would cost every request a context manager
                 await self._answer(scope, receive, send)
+            except _GoneError:
+                pass
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A prediction here, and everything else, as well as whatever is unusual about a prediction, in Flask."""

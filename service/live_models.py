@@ -66,7 +66,7 @@ class LiveModels:
 
     def start(self) -> None:
         """Load what there is, then follow."""
-        self._try_to_refresh()
+        self.follow()
         self._watcher.start()
 
     def stop(self) -> None:
@@ -149,9 +149,10 @@ class LiveModels:
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._poll_seconds):
-            self._try_to_refresh()
+            self.follow()
 
-    def _try_to_refresh(self) -> None:
+    def follow(self) -> None:
+        """Refresh, and say in the log what hinders it."""
         try:
             self.refresh()
         except StatureError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from model.errors import StorageError
 from model.registry.audit import problems
 from model.tokens import new_token
 from service.app import create_app
@@ -154,3 +155,15 @@ def test_a_token_is_never_in_an_answer_or_in_the_log(client: FlaskClient, traine
     ]
     texts = [answer.text for answer in answers] + [record.model_dump_json() for record in trained.log()]
     assert not any(token in text for token in (ADMIN, READER) for text in texts)
+
+
+def test_a_change_that_was_made_is_acknowledged_though_the_registry_cannot_be_read_after_it(
+    client: FlaskClient, live_models: LiveModels, trained: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise StorageError("the store does not answer")
+
+    monkeypatch.setattr(live_models, "refresh", refuse)
+    answer = client.put("/aliases/champion", json={"version": 2}, headers=AS_ADMIN)
+    assert (answer.status_code, answer.json["aliases"]["champion"]) == (200, 2)
+    assert trained.head().champion == 2

@@ -230,14 +230,14 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one_serving_and_says_so
     good = artifact.read_bytes()
     artifact.write_bytes(good[:-1] + b"x")
     with caplog.at_level(logging.INFO):
-        live_models._try_to_refresh()
-        live_models._try_to_refresh()
+        live_models.follow()
+        live_models.follow()
     assert client.post("/predict", json=STEVE).json["model_version"] == 1
     assert client.get("/readyz").status_code == 200
     assert len([message for message in caplog.messages if "serving version 1: champion: " in message]) == 1
 
     artifact.write_bytes(good)
-    live_models._try_to_refresh()
+    live_models.follow()
     assert client.post("/predict", json=STEVE).json["model_version"] == 2
 
 
@@ -274,7 +274,7 @@ def test_a_registry_that_vanishes_leaves_the_champion_serving(
 ) -> None:
     root = trained.storage.root
     root.rename(root.with_name("away"))
-    live_models._try_to_refresh()
+    live_models.follow()
     assert client.post("/predict", json=STEVE).json["model_version"] == 1
     assert client.get("/readyz").status_code == 200
 
