@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from model.errors import ExpectationError, RefusedError, SettingsError, StorageError
 from model.registry.log import CHAMPION
 from service.errors import ConflictError, FieldError, InvalidChangeError, RegistryUnavailableError
-from service.strict_reading import decode_json
+from service.strict_reading import decode_json, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,9 @@ def _parse(kind: type[C], body: bytes) -> C:
     except ValidationError as error:
         raise InvalidChangeError(
             [
-                FieldError("#" + "".join(f"/{part}" for part in one["loc"][:1]), one["type"], one["msg"])
+                FieldError(
+                    "#" + "".join(f"/{escaped(str(part)):.200}" for part in one["loc"][:1]), one["type"], one["msg"]
+                )
                 for one in error.errors(include_url=False, include_context=False, include_input=False)
             ]
         ) from None

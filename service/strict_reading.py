@@ -111,7 +111,7 @@ def _parse(schema: _Schema[T], body: bytes, maximum_people: int) -> list[T]:
     for name, value in document.items() if isinstance(document, dict) else ():
         if isinstance(value, list) and len(value) > maximum_people:
             detail = f"{len(value):,} people in one request; at most {maximum_people:,} are answered at once"
-            raise InvalidMeasurementsError([FieldError(f"#/{_escaped(name):.200}", "too_many_people", detail)])
+            raise InvalidMeasurementsError([FieldError(f"#/{escaped(name):.200}", "too_many_people", detail)])
     pieces: list[T] = []
     errors: list[FieldError] = []
     for start, piece in _pieces(document):
@@ -201,11 +201,11 @@ def _field_error(error: dict[str, Any], schema: _Schema[Any], start: int) -> Fie
     code, detail = _IN_WORDS.get(error["type"], (error["type"], error["msg"]))
     if code in ("missing", "unknown_field"):
         detail += schema.expected if len(path) == 1 else _A_PAIR
-    pointer = "".join("/" + _escaped(str(part)) for part in path)
+    pointer = "".join("/" + escaped(str(part)) for part in path)
     return FieldError(f"#{pointer:.200}", code, detail)
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
     """A name as it stands in a JSON pointer (RFC 6901)."""
     return name.replace("~", "~0").replace("/", "~1")
 

@@ -114,6 +114,7 @@ def test_what_was_expected_and_does_not_hold_is_a_conflict_that_says_how_things_
         ({"version": 2, "expect": "some"}, "#/expect"),
         ({"version": 2, "reason": "x" * 1001}, "#/reason"),
         ({"version": 2, "because": "it is better"}, "#/because"),
+        ({"version": 2, "a/b~c": 1}, "#/a~1b~0c"),
         ([2], "#"),
     ],
 )
