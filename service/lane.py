@@ -61,28 +61,20 @@ _JSON = (b"application/json", b"application/json; charset=utf-8")
 
 
 class _Route(NamedTuple):
-    """A route as Flask writes it, what predicts, and the version that is pinned: a number or an alias."""
+    """A route as people write it, what predicts, and the version that is pinned: a number or an alias."""
 
-    rule: str
+    template: str
     predict: Predict
     version: str | None = None
-
-
-class _Told(NamedTuple):
-    """What the headers of a request say that a prediction asks for. Who says one of them twice has said nothing."""
-
-    content_type: bytes | None
-    request_id: str | None
-    authorization: str | None
-    traceparent: str | None
 
 
 class _Asked(NamedTuple):
     """A request for a prediction, its name, and when it came, in seconds of the performance counter."""
 
     route: _Route
-    told: _Told
     name: str
+    authorization: str | None
+    traceparent: str | None
     at: float
 
 
@@ -148,7 +140,7 @@ class Lane:
             return None
         version = None
         try:
-            self._access.check(asked.told.authorization, "predict")
+            self._access.check(asked.authorization, "predict")
             name = asked.route.version
             version = self._live_models.champion() if name is None else self._live_models.aliased(name)
             if version is None:
@@ -176,7 +168,7 @@ class Lane:
         """The answer to a request for a prediction."""
         version = None
         try:
-            self._access.check(asked.told.authorization, "predict")
+            self._access.check(asked.authorization, "predict")
             name = asked.route.version
             version = self._live_models.champion() if name is None else await self._pinned(name)
             prediction = await self._predict_in_pieces(await receive(), receive, asked.route.predict, version)
@@ -190,18 +182,18 @@ class Lane:
         self._finished(asked, 200, version)
         manifest = version.manifest
         head = _head(manifest.number, manifest.digest, len(prediction.body), asked.name)
-        return Answer(200, head + _traced(asked.told), prediction.body)
+        return Answer(200, head + _traced(asked.traceparent), prediction.body)
 
     def _problem(self, asked: _Asked, error: Exception, version: Version | None) -> Answer:
-        known = errors.told(error, asked.name, asked.route.rule)
+        known = errors.told(error, asked.name, asked.route.template)
         self._finished(asked, known.status, version)
-        return _refusal(known, asked.name, _traced(asked.told))
+        return _refusal(known, asked.name, _traced(asked.traceparent))
 
     def _finished(self, asked: _Asked, status: int, version: Version | None) -> None:
         """Remember the request."""
         number = None if version is None else version.manifest.number
-        trace, seconds = trace_id(asked.told.traceparent), time.perf_counter() - asked.at
-        self._observer.finished(asked.route.rule, status, seconds, number, asked.name, trace)
+        trace, seconds = trace_id(asked.traceparent), time.perf_counter() - asked.at
+        self._observer.finished(asked.route.template, status, seconds, number, asked.name, trace)
 
     async def _pinned(self, name: str) -> Version:
         version = self._live_models.aliased(name)
@@ -253,9 +245,9 @@ class Lane:
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
-        self._observer.turned_away(UNKNOWN_ROUTE if route is None else route.rule)
+        self._observer.turned_away(UNKNOWN_ROUTE if route is None else route.template)
         closed = b"connection: close\r\n" if CROWDED in scope.get("extensions", _NONE) else b""
-        await _send(send, _refusal(errors.OverloadedError(), request_id(_told(scope["headers"]).request_id), closed))
+        await _send(send, _refusal(errors.OverloadedError(), request_id(_told(scope["headers"])[1]), closed))
 
 
 def from_environment() -> Lane:
@@ -266,7 +258,8 @@ def from_environment() -> Lane:
     return Lane(settings, live_models, create_app(settings, live_models))
 
 
-def _told(headers: Headers) -> _Told:
+def _told(headers: Headers) -> tuple[bytes | None, str | None, str | None, str | None]:
+    """Content type, request id, authorization and traceparent. Who says one of them twice has said nothing."""
     content_type = given_id = authorization = traceparent = None
     for name, value in headers:
         if name == b"content-type":
@@ -277,7 +270,7 @@ def _told(headers: Headers) -> _Told:
             authorization = value.decode("latin-1") if authorization is None else ""
         elif name == b"traceparent":
             traceparent = value.decode("latin-1") if traceparent is None else ""
-    return _Told(content_type, given_id, authorization, traceparent)
+    return content_type, given_id, authorization, traceparent
 
 
 def _asked(scope: Scope) -> _Asked | None:
@@ -286,8 +279,10 @@ def _asked(scope: Scope) -> _Asked | None:
     route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
     if route is None or scope["method"] != "POST" or scope["query_string"]:
         return None
-    told = _told(scope["headers"])
-    return _Asked(route, told, request_id(told.request_id), at) if told.content_type in _JSON else None
+    content_type, given_id, authorization, traceparent = _told(scope["headers"])
+    if content_type not in _JSON:
+        return None
+    return _Asked(route, request_id(given_id), authorization, traceparent, at)
 
 
 def _pinned_route(scope: Scope) -> _Route | None:
@@ -295,7 +290,7 @@ def _pinned_route(scope: Scope) -> _Route | None:
     pinned = _PINNED.fullmatch(scope["path"])
     if pinned is None or b"%" in scope["raw_path"]:  # `%2f` is no slash between names, and Flask knows what it is
         return None
-    return _Route("/versions/<name>/predict" + (pinned[2] or ""), PREDICTIONS[pinned[2] or ""], pinned[1])
+    return _Route("/versions/{name}/predict" + (pinned[2] or ""), PREDICTIONS[pinned[2] or ""], pinned[1])
 
 
 async def _send(send: Send, answer: Answer) -> None:
@@ -318,11 +313,9 @@ def _identity(number: int, digest: str) -> bytes:
     return f"content-type: application/json\r\nx-model-version: {number}\r\nx-model-digest: {digest}\r\n".encode()
 
 
-def _traced(told: _Told) -> bytes:
+def _traced(traceparent: str | None) -> bytes:
     """The line that names the trace an answer belongs to, if any."""
-    if told.traceparent is None or trace_id(told.traceparent) is None:
-        return b""
-    return f"traceparent: {told.traceparent}\r\n".encode()
+    return b"" if trace_id(traceparent) is None else f"traceparent: {traceparent}\r\n".encode()
 
 
 def _refusal(error: errors.ServiceError, name_of_request: str, more: bytes) -> Answer:

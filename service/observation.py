@@ -57,8 +57,7 @@ class Observer:
     def finished(  # noqa: PLR0917 - by position it costs less, and it is called for every request
         self, route: str, status: int, seconds: float, version: int | None, request_id: str, trace_id: str | None
     ) -> None:
-        """A request has its answer; the route is the rule by which Flask knows it."""
-        route = _template(route)
+        """A request has its answer; the route is a `template`."""
         self._metrics.request_finished(route, status, seconds, version)
         if self._logs_all or status >= HTTPStatus.BAD_REQUEST or seconds >= self._slow_seconds:
             if not self._is_worth_a_line(route, status):
@@ -85,7 +84,7 @@ class Observer:
 
     def turned_away(self, route: str) -> None:
         """There was no time for a request. It is counted and not logged, which would take time too."""
-        self._metrics.request_finished(_template(route), HTTPStatus.SERVICE_UNAVAILABLE, 0.0, None)
+        self._metrics.request_finished(route, HTTPStatus.SERVICE_UNAVAILABLE, 0.0, None)
 
     def drift(self) -> Drift:
         """What the window shows, held against the people that the champion was trained on."""
@@ -102,6 +101,6 @@ class Observer:
 
 
 @lru_cache(128)
-def _template(rule: str) -> str:
-    """The rule as people write it: `/versions/{name}`."""
+def template(rule: str) -> str:
+    """A rule of Flask's as people write it: `/versions/{name}`."""
     return rule.replace("<", "{").replace(">", "}")

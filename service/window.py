@@ -146,4 +146,4 @@ def _counted(places: Array, bins: int) -> NDArray[np.intp]:
 
 def _is_round(weight: Any) -> Any:  # noqa: ANN401 - a float gives a bool, an array an array
     """Whether it is a multiple of five, but for what is left of a conversion to pounds and back."""
-    return abs((weight + ROUND / 2.0) % ROUND - ROUND / 2.0) < _ALMOST
+    return (weight + _ALMOST) % ROUND < 2.0 * _ALMOST
