@@ -74,6 +74,7 @@ def when_ready(server: Arbiter) -> None:
     del server
     gc.collect()
     gc.freeze()
+    gc.enable()  # `stature serve` puts it off until all is imported
 
 
 def on_starting(server: Arbiter) -> None:
