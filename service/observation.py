@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from model.logs import FIELDS
 from service.drift import Drift, compare
 from service.errors import InvalidMeasurementsError
-from service.exposition import exposition
 
 if TYPE_CHECKING:
     from model.registry.version import Version
@@ -93,6 +92,8 @@ class Observer:
 
     def scrape(self, accept: str) -> tuple[bytes, str]:
         """The answer to a scrape, and its media type."""
+        from service.exposition import exposition  # noqa: PLC0415 - a service answers before it is scraped
+
         slots = self._metrics.slots.read()
         return exposition(self._live_models, self._drift(slots), slots, accept)
 

@@ -10,7 +10,6 @@ import sys
 import click
 
 from model.cli.options import Command, common, open_registry, resolve, show_result, shown_option
-from model.cli.training import train
 
 
 def serving(command: Command) -> Command:
@@ -32,6 +31,8 @@ def up(
     context: click.Context, registry_path: str, model: str, *, as_json: bool, host: str, port: int, workers: int
 ) -> None:
     """Train on the shipped data if there is no champion yet, then serve."""
+    from model.cli.training import train  # noqa: PLC0415
+
     _check_free(host, port)
     context.invoke(train, registry_path=registry_path, model=model, as_json=as_json, if_empty=True)
     sys.stdout.flush()
