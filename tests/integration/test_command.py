@@ -15,8 +15,8 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from people_files import people, text, write
