@@ -105,11 +105,12 @@ class Bench:
                 results.add(name, **{f"{kind}_rows_per_second": load.requests_per_second * ROWS})
 
     def measure_scaling(self, name: str, server: Server, results: Results) -> None:
-        """One worker and the load together on one core, then two workers and the load together on two."""
+        """One worker and the load together on one core, then two workers and twice the load together on two."""
         for workers, cores in ((1, SERVER_CORE), (2, BOTH_CORES)):
             with self._start(server, cores, workers) as service:
                 body = server.form.body([MEASURED])
-                ask = partial(put_load, service.port, server.form.path, body, connections=CONNECTIONS, cores=cores)
+                connections = CONNECTIONS * workers
+                ask = partial(put_load, service.port, server.form.path, body, connections=connections, cores=cores)
                 ask(seconds=1)
                 load = ask(seconds=self.seconds)
                 self._check(service, server)
