@@ -34,8 +34,7 @@ def report(
         "10,000 a request, four connections: rows a second, on one core.",
         "\n".join(_rows(names, results)),
         "### One core and two",
-        "wrk shares the cores with the server, with 16 connections a worker: one worker and wrk on one core, two "
-        "workers and wrk on two.",
+        "wrk shares the server's cores, with 16 connections a worker: one worker on one core, and two on two.",
         "\n".join(_scaling(results)),
         "### In company",
         "One caller of single predictions on one connection, and what else goes on; milliseconds.",
