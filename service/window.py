@@ -42,8 +42,8 @@ ROUND = 5.0
 
 _LOWEST_LB, _LOWEST_IN = float(WEIGHT_EDGES_LB[0]), float(HEIGHT_EDGES_IN[0])
 _WEIGHTS, _HEIGHTS = len(WEIGHT_EDGES_LB) - 1, len(HEIGHT_EDGES_IN) - 1
-_TURN, _PEOPLE, _OUTSIDE, _ROUND, _REFUSED = range(5)
-_REASONS_AT = 5
+_TURN, _OUTSIDE, _ROUND, _REFUSED = range(4)
+_REASONS_AT = 4
 _WEIGHTS_AT = _REASONS_AT + len(REASONS)
 _HEIGHTS_AT = _WEIGHTS_AT + _WEIGHTS
 _ROW = _HEIGHTS_AT + _HEIGHTS
@@ -83,7 +83,6 @@ class Window:
     def add_one(self, weight_lb: float, height_in: float, *, inside: bool) -> None:
         """Count one person who was answered."""
         numbers, at = self._numbers, self._row()
-        numbers[at + _PEOPLE] += 1.0
         if not inside:
             numbers[at + _OUTSIDE] += 1.0
         if _is_round(weight_lb) or _is_round(weight_lb * units.KILOGRAMS_PER_POUND):
@@ -95,7 +94,6 @@ class Window:
         """Count people who were answered together."""
         at = self._row()
         row = np.asarray(self._numbers)[at : at + _ROW]
-        row[_PEOPLE] += len(weights_lb)
         row[_OUTSIDE] += len(weights_lb) - np.count_nonzero(inside)
         row[_ROUND] += np.count_nonzero(_are_round(weights_lb) | _are_round(weights_lb * units.KILOGRAMS_PER_POUND))
         row[_WEIGHTS_AT:_HEIGHTS_AT] += _counted((weights_lb - _LOWEST_LB) / _WEIGHT_STEP_LB, _WEIGHTS)
@@ -117,7 +115,7 @@ class Window:
                 rows = slot.blocks["window"].reshape(ROWS + 1, _ROW)
                 row += rows[(rows[:, _TURN] <= turn) & (rows[:, _TURN] >= turn - ROWS)].sum(axis=0)
         return Observed(
-            people=int(row[_PEOPLE]),
+            people=int(row[_WEIGHTS_AT:_HEIGHTS_AT].sum()),
             outside=int(row[_OUTSIDE]),
             round_weights=int(row[_ROUND]),
             refused=int(row[_REFUSED]),
