@@ -25,6 +25,7 @@ from a2wsgi import WSGIMiddleware
 from service import errors
 from service.access import Access
 from service.app import PREDICTIONS, create_app
+from service.browsers import OF_EVERY_ANSWER, Origins
 from service.live_models import LiveModels
 from service.observation import UNKNOWN_ROUTE, Observer
 from service.request_id import request_id
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
+    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CROWDED = "stature.crowded"
 """The extension of a request's scope by which the server says that it has too many connections."""
@@ -59,6 +61,7 @@ _SWITCH_SECONDS = 0.0005
 _FLASK_THREADS = 8
 _PROBES = ("/livez", "/readyz")
 _PINNED = re.compile(r"/versions/([^/]+)/predict(/batch|/columns)?")
+_OF_EVERY_ANSWER = [(name.lower().encode(), value.encode()) for name, value in OF_EVERY_ANSWER.items()]
 _PROBLEM = [(b"content-type", errors.CONTENT_TYPE.encode())]
 _JSON = (b"application/json", b"application/json; charset=utf-8")
 
@@ -233,12 +236,32 @@ class Lane:
         await _send(send, refused.status, headers, errors.problem(refused, name_of_request), name_of_request)
 
 
-def from_environment() -> Lane:
+def with_origins(lane: Lane, origins: Origins) -> Application:
+    """The same for pages of these origins too. What Flask answers says so already."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        told = origins.of_answer(",".join(given))
+        headers = [(name.lower().encode(), value.encode()) for name, value in told.items()]
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start" and headers[0] not in message["headers"]:
+                message["headers"] = [*message["headers"], *headers]
+            await send(message)
+
+        extensions = {name: value for name, value in scope.get("extensions", _NONE).items() if name != ANSWER}
+        await lane({**scope, "extensions": extensions}, receive, tell)
+
+    return answer
+
+
+def from_environment() -> Application:
     """What gunicorn calls in each worker: settings, registry, the watcher, Flask, the lane."""
     settings = Settings.from_environment(os.environ)
     live_models = LiveModels.following(settings)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    return Lane(settings, live_models, create_app(settings, live_models))
+    lane = Lane(settings, live_models, create_app(settings, live_models))
+    return with_origins(lane, Origins(settings.cors_origins)) if settings.cors_origins else lane
 
 
 def _told(headers: Headers) -> _Told:
@@ -271,7 +294,12 @@ def _pinned_route(scope: Scope) -> _Route | None:
 
 
 async def _send(send: Send, status: int, headers: Headers, content: bytes, name_of_request: str) -> None:
-    headers = [*headers, (b"content-length", b"%d" % len(content)), (b"x-request-id", name_of_request.encode())]
+    headers = [
+        *headers,
+        *_OF_EVERY_ANSWER,
+        (b"content-length", b"%d" % len(content)),
+        (b"x-request-id", name_of_request.encode()),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
 
@@ -289,7 +317,7 @@ def _headers(number: int, digest: str) -> Headers:
 @lru_cache(64)
 def _head(number: int, digest: str) -> bytes:
     """The same as they are sent."""
-    return b"".join(b"%b: %b\r\n" % header for header in _headers(number, digest))
+    return b"".join(b"%b: %b\r\n" % header for header in (*_headers(number, digest), *_OF_EVERY_ANSWER))
 
 
 def _for_wsgi(scope: Scope) -> Scope:

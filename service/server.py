@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
 from service import errors
+from service.browsers import OF_EVERY_ANSWER
 from service.lane import ANSWER, CROWDED
 from service.request_id import request_id
 from service.settings import Settings
@@ -201,10 +202,13 @@ class LimitedProtocol(HttpToolsProtocol):
         if answering is None or answering.response_complete or not answering.response_started:
             name_of_request = request_id(None)
             content = errors.problem(error, name_of_request)
-            head = (
-                f"content-type: {errors.CONTENT_TYPE}\r\ncontent-length: {len(content)}\r\n"
-                f"x-request-id: {name_of_request}\r\nconnection: close\r\n\r\n"
-            )
+            headers = OF_EVERY_ANSWER | {
+                "Content-Type": errors.CONTENT_TYPE,
+                "Content-Length": str(len(content)),
+                "X-Request-Id": name_of_request,
+                "Connection": "close",
+            }
+            head = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()) + "\r\n"
             self.transport.write(STATUS_LINE[error.status] + head.encode() + content)
         self._give_up()
         self.transport.close()
