@@ -6,6 +6,7 @@ length, waits for the rest of it for ever, and keeps an answer for as long as no
 
 from __future__ import annotations
 
+import math
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
             "http": partial(LimitedProtocol, Settings.from_environment(os.environ)),
             "ws": "none",
             "lifespan": "off",
+            # A sign of life every second. By the clock of the day, as uvicorn has it, one that is set back is silence.
+            "timeout_notify": -math.inf,
             "interface": "asgi3",
             "proxy_headers": False,
             "server_header": False,
