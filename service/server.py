@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import asyncio
 
 _MOST_HEADERS = 100
+_LAST_REQUEST_SECONDS = 1.0
+"""How long a worker that ends waits for a request on a connection that is open and has none."""
 _VERSIONS = ("1.1", "1.0")
 
 
@@ -64,6 +66,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._default_headers: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
         self._answering: RequestResponseCycle | None = None
         """The request that is being answered; of several in a row, `cycle` is the last."""
+        self._ending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -118,6 +121,8 @@ class LimitedProtocol(HttpToolsProtocol):
         crowded = len(self.connections) > self._settings.maximum_connections
         self.scope["extensions"] = {CROWDED: {}} if crowded else self._extensions
         super().on_headers_complete()
+        if self._ending:
+            self.cycle.keep_alive = False  # and the answer says so
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - ASGI's own
         self._answering = cycle
@@ -150,6 +155,24 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_client(self._settings.body_seconds)
+
+    def shutdown(self) -> None:
+        """The worker ends. uvicorn closes what waits for a request, and loses the one that is on its way.
+
+        Here one more is answered, and told that it is the last, so that the client asks another worker.
+        """
+        self._ending = True
+        if self._is_idle():
+            self.loop.call_later(_LAST_REQUEST_SECONDS, self._close_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle() and not self._in_pieces:
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
