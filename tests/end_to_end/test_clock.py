@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import struct
@@ -54,9 +55,11 @@ def clock(tmp_path: Path) -> Clock:
 
 def last_sign_of_life(worker: int) -> float:
     """When a worker last told gunicorn that it lives, by the monotonic clock: the time of the file that it touches."""
-    folder = Path(f"/proc/{worker}/fd")
-    (file,) = (entry for entry in folder.iterdir() if "wgunicorn-" in str(entry.readlink()))
-    return file.stat().st_mtime
+    for entry in Path(f"/proc/{worker}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a file that the watcher has just closed
+            if "wgunicorn-" in str(entry.readlink()):
+                return entry.stat().st_mtime
+    raise AssertionError(f"worker {worker} gives no sign of life")
 
 
 def told_time(service: RunningService) -> float:
