@@ -25,6 +25,7 @@ from a2wsgi import WSGIMiddleware
 from service import errors
 from service.access import Access
 from service.app import PREDICTIONS, create_app
+from service.browsers import OF_EVERY_ANSWER, Origins
 from service.live_models import LiveModels
 from service.observation import UNKNOWN_ROUTE, Observer
 from service.request_id import request_id
@@ -32,7 +33,7 @@ from service.settings import Settings
 from service.trace import trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 
     from flask import Flask
 
@@ -252,7 +253,33 @@ class Lane:
         await _send(send, _refusal(errors.OverloadedError(), request_id(_told(scope["headers"])[1]), closed))
 
 
-def from_environment() -> Lane:
+class WithOrigins:
+    """The lane for pages of these origins too. What Flask answers says so already."""
+
+    def __init__(self, lane: Lane, origins: Origins) -> None:
+        self._lane = lane
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name.lower().encode(), value.encode()) for name, value in self._told(scope)]
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start" and headers[0] not in message["headers"]:
+                message["headers"] = [*message["headers"], *headers]
+            await send(message)
+
+        await self._lane(scope, receive, tell)
+
+    def answer_at_once(self, scope: Scope, body: bytes) -> Answer | None:
+        answer = self._lane.answer_at_once(scope, body)
+        return answer and answer._replace(head=answer.head + _lines(self._told(scope)))
+
+    def _told(self, scope: Scope) -> Iterable[tuple[str, str]]:
+        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        return self._origins.of_answer(",".join(given)).items()
+
+
+def from_environment() -> Lane | WithOrigins:
     """What gunicorn calls in each worker: settings, registry, the watcher, Flask, the lane."""
     settings = Settings.from_environment(os.environ)
     live_models = LiveModels.following(settings)
@@ -260,7 +287,8 @@ def from_environment() -> Lane:
     # glibc gives memory back as soon as 128 KiB are free, and the kernel clears it anew for the next body, which took a
     # fifth of its time. Once more was taken and freed in one piece, it keeps twice as much.
     bytearray(_KEPT_BYTES)
-    return Lane(settings, live_models, create_app(settings, live_models))
+    lane = Lane(settings, live_models, create_app(settings, live_models))
+    return WithOrigins(lane, Origins(settings.cors_origins)) if settings.cors_origins else lane
 
 
 def _told(headers: Headers) -> tuple[bytes | None, str | None, str | None, str | None]:
@@ -303,6 +331,11 @@ async def _send(send: Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
+def _lines(headers: Iterable[tuple[str, str]]) -> bytes:
+    """Headers as they stand in a head; HTTP does not mind how they are written, and ASGI wants small letters."""
+    return "".join(f"{name.lower()}: {value}\r\n" for name, value in headers).encode()
+
+
 def _head(number: int, digest: str, length: int, name_of_request: str) -> bytes:
     """The head of an answer of this version."""
     return b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (
@@ -315,7 +348,8 @@ def _head(number: int, digest: str, length: int, name_of_request: str) -> bytes:
 @lru_cache(64)
 def _identity(number: int, digest: str) -> bytes:
     """What the head of every answer of a version says."""
-    return f"content-type: application/json\r\nx-model-version: {number}\r\nx-model-digest: {digest}\r\n".encode()
+    told = {"Content-Type": "application/json", "X-Model-Version": str(number), "X-Model-Digest": digest}
+    return _lines((told | OF_EVERY_ANSWER).items())
 
 
 def _traced(traceparent: str | None) -> bytes:
@@ -326,11 +360,9 @@ def _traced(traceparent: str | None) -> bytes:
 def _refusal(error: errors.ServiceError, name_of_request: str, more: bytes) -> Answer:
     """A problem as an answer, with more lines in its head."""
     body = errors.problem(error, name_of_request)
-    told = {"content-type": errors.CONTENT_TYPE, **error.headers(), "content-length": len(body)}
-    told["x-request-id"] = name_of_request
-    return Answer(
-        error.status, "".join(f"{key.lower()}: {value}\r\n" for key, value in told.items()).encode() + more, body
-    )
+    told = {"Content-Type": errors.CONTENT_TYPE, **error.headers(), **OF_EVERY_ANSWER}
+    told |= {"Content-Length": str(len(body)), "X-Request-Id": name_of_request}
+    return Answer(error.status, _lines(told.items()) + more, body)
 
 
 def _for_wsgi(scope: Scope) -> Scope:

@@ -6,6 +6,7 @@ length, waits for the rest of it for ever, and keeps an answer for as long as no
 
 from __future__ import annotations
 
+import math
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
 from service import errors
+from service.browsers import OF_EVERY_ANSWER
 from service.lane import CROWDED
 from service.request_id import request_id
 from service.settings import Settings
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import asyncio
 
 _MOST_HEADERS = 100
+_LAST_REQUEST_SECONDS = 1.0
+"""How long a worker that ends waits for a request on a connection that is open and has none."""
 _VERSIONS = ("1.1", "1.0")
 
 
@@ -34,6 +38,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
             "http": partial(LimitedProtocol, Settings.from_environment(os.environ)),
             "ws": "none",
             "lifespan": "off",
+            # A sign of life every second. By the clock of the day, as uvicorn has it, one that is set back is silence.
+            "timeout_notify": -math.inf,
             "interface": "asgi3",
             "proxy_headers": False,
             "server_header": False,
@@ -62,6 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_reading = False
         self._begun: RequestResponseCycle | None = None
         """The request whose head stands in the piece that is being read."""
+        self._ending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -120,6 +127,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.connections) > self._settings.maximum_connections:
             self.scope["extensions"] = {CROWDED: {}}
         super().on_headers_complete()
+        if self._ending:
+            self.cycle.keep_alive = False  # and the answer says so
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 - ASGI's own
         self._answering = cycle
@@ -154,6 +163,24 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_client(self._settings.body_seconds)
+
+    def shutdown(self) -> None:
+        """The worker ends. uvicorn closes what waits for a request, and loses the one that is on its way.
+
+        Here one more is answered, and told that it is the last, so that the client asks another worker.
+        """
+        self._ending = True
+        if self._is_idle():
+            self.loop.call_later(_LAST_REQUEST_SECONDS, self._close_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle() and not self._in_pieces:
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
@@ -209,10 +236,13 @@ class LimitedProtocol(HttpToolsProtocol):
         if answering is None or answering.response_complete or not answering.response_started:
             name_of_request = request_id(None)
             content = errors.problem(error, name_of_request)
-            head = (
-                f"content-type: {errors.CONTENT_TYPE}\r\ncontent-length: {len(content)}\r\n"
-                f"x-request-id: {name_of_request}\r\nconnection: close\r\n\r\n"
-            )
+            headers = OF_EVERY_ANSWER | {
+                "Content-Type": errors.CONTENT_TYPE,
+                "Content-Length": str(len(content)),
+                "X-Request-Id": name_of_request,
+                "Connection": "close",
+            }
+            head = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()) + "\r\n"
             self.transport.write(STATUS_LINE[error.status] + head.encode() + content)
         self._give_up()
         self.transport.close()
