@@ -210,7 +210,9 @@ ASKED = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "token"), ASKED)
+@pytest.mark.parametrize(
+    ("method", "path", "body", "token"), ASKED, ids=[f"{method} {path}" for method, path, *_ in ASKED]
+)
 def test_a_page_of_an_origin_that_is_named_may_read_every_answer_and_no_other_may(
     both: list[RunningService], method: str, path: str, body: bytes, token: str
 ) -> None:

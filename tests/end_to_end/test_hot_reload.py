@@ -88,11 +88,14 @@ def test_champions_change_under_load_and_nobody_notices(
         clients = [Client(service, networks) for _ in range(CLIENTS)]
         for client in clients:
             client.start()
-        before = {}
+
+        def each_client_has_seen_both() -> bool:
+            trained.promote(1 if trained.head().champion == 2 else 2, by="a test")
+            return all(client.failure or min(client.seen.values()) > 5 for client in clients)
+
+        wait_for(each_client_has_seen_both)  # all has been loaded then, and each way of asking has been used
+        before = {worker: resident_kilobytes(worker) for worker in workers}
         for move in range(moves):
-            if move == moves // 4:  # all has been loaded, and each way of asking has been used
-                wait_for(lambda: all(min(client.seen.values()) > 5 for client in clients))
-                before = {worker: resident_kilobytes(worker) for worker in workers}
             if move % 2:
                 trained.rollback(by="a test")
             else:
