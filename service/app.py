@@ -20,7 +20,7 @@ from service.api_page import add_api_page
 from service.browsers import OF_EVERY_ANSWER, REPORT_POLICY, Origins
 from service.explanation import explained
 from service.live_models import LiveModels
-from service.observation import UNKNOWN_ROUTE, Observer
+from service.observation import UNKNOWN_ROUTE, Observer, template
 from service.page import add_page, as_page
 from service.request_id import request_id
 from service.settings import Settings
@@ -183,7 +183,7 @@ def _add_observation(app: Flask, observer: Observer) -> None:
     @app.after_request
     def finished(response: Response) -> Response:
         rule = request.url_rule
-        route = UNKNOWN_ROUTE if rule is None else rule.rule
+        route = UNKNOWN_ROUTE if rule is None else template(rule.rule)
         traceparent = request.headers.get("traceparent")
         trace = trace_id(traceparent)
         if trace is not None and traceparent is not None:

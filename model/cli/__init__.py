@@ -19,20 +19,30 @@ tokens.py     token new
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import click
 
-from model.cli.aliases import log, promote, rollback
-from model.cli.comparing import diff, reproduce
-from model.cli.elsewhere import export, report
-from model.cli.evaluating import evaluate, recalibrate
-from model.cli.serving import predict, serve, up
-from model.cli.tokens import token
-from model.cli.training import train
-from model.cli.upkeep import delete, doctor, prune
-from model.cli.versions import models, show, verify
 from model.errors import StatureError
+
+COMMANDS = {
+    **dict.fromkeys(("up", "serve"), "serving"),
+    "train": "training",
+    **dict.fromkeys(("evaluate", "recalibrate"), "evaluating"),
+    "predict": "serving",
+    **dict.fromkeys(("models", "show"), "versions"),
+    "diff": "comparing",
+    **dict.fromkeys(("log", "promote", "rollback"), "aliases"),
+    "delete": "upkeep",
+    "verify": "versions",
+    "prune": "upkeep",
+    "reproduce": "comparing",
+    **dict.fromkeys(("report", "export"), "elsewhere"),
+    "doctor": "upkeep",
+    "token": "tokens",
+}
+"""Each command, in the order of the help, and its module here, which is imported when the command is called."""
 
 TRAINING_ONLY = frozenset({"duckdb", "rich", "threadpoolctl"})
 """Packages that an installation which only serves leaves out."""
@@ -55,17 +65,13 @@ class Group(click.Group):
             ) from None
 
     def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        return getattr(import_module(f"model.cli.{COMMANDS[name]}"), name) if name in COMMANDS else None
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="stature", message="%(prog)s %(version)s")
 def main() -> None:
     """A person's recorded gender from weight and height: train it, keep its versions, serve it."""
-
-
-for _command in (
-    *(up, serve, train, evaluate, recalibrate, predict, models, show, diff, log, promote, rollback, delete, verify),
-    *(prune, reproduce, report, export, doctor, token),
-):
-    main.add_command(_command)
