@@ -4,6 +4,7 @@ test that counts along and for a real Prometheus; and its log tells what happene
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,10 +35,12 @@ def service(trained: Registry, tmp_path: Path, request: pytest.FixtureRequest) -
 
 def slots(service: RunningService) -> list[Path]:
     """The files that the workers count in, found as an operator would: by what a worker has open."""
-    links = (Path(f"/proc/{service.workers()[0]}/fd")).iterdir()
-    opened = next(path for link in links if "stature-slots-" in str(path := link.readlink()))
-    folder = opened if opened.is_dir() else opened.parent
-    return sorted(folder.glob("slot-*"))
+    for link in Path(f"/proc/{service.workers()[0]}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a file that the watcher has just closed
+            opened = link.readlink()
+            if "stature-slots-" in str(opened):
+                return sorted((opened if opened.is_dir() else opened.parent).glob("slot-*"))
+    raise AssertionError("the worker counts nowhere")
 
 
 @pytest.mark.parametrize("service", LANES, indirect=True)
