@@ -27,6 +27,7 @@ from model.cli.aliases import log, promote, rollback
 from model.cli.comparing import diff, reproduce
 from model.cli.elsewhere import export, report
 from model.cli.evaluating import evaluate, recalibrate
+from model.cli.options import examples
 from model.cli.serving import predict, serve, up
 from model.cli.tokens import token
 from model.cli.training import train
@@ -38,8 +39,24 @@ TRAINING_ONLY = frozenset({"duckdb", "rich", "threadpoolctl"})
 """Packages that an installation which only serves leaves out."""
 
 
+SECTIONS = {
+    "Predict and serve": (up, serve, predict),
+    "Train and judge": (train, evaluate, recalibrate, reproduce),
+    "Choose who is champion": (models, show, diff, log, promote, rollback),
+    "Take a version elsewhere": (report, export),
+    "Look after a registry": (verify, delete, prune, doctor),
+    "Set up": (token,),
+}
+"""Every command, as help and reference group them."""
+
+
 class Group(click.Group):
-    """Commands whose failures are sentences, not stack traces."""
+    """Commands in sections, whose failures are sentences, not stack traces."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{command.name:<11}", command.get_short_help_str(100)) for command in commands])
 
     def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - click's signature
         try:
@@ -58,14 +75,21 @@ class Group(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "stature train",
+        "stature predict --weight-kg 73 --height-cm 182",
+        "stature serve",
+        title="The first three to try",
+    ),
+)
 @click.version_option(package_name="stature", message="%(prog)s %(version)s")
 def main() -> None:
     """A person's recorded gender from weight and height: train it, keep its versions, serve it."""
 
 
-for _command in (
-    *(up, serve, train, evaluate, recalibrate, predict, models, show, diff, log, promote, rollback, delete, verify),
-    *(prune, reproduce, report, export, doctor, token),
-):
-    main.add_command(_command)
+for _commands in SECTIONS.values():
+    for _command in _commands:
+        main.add_command(_command)

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model.cli.options import common, open_registry, resolve, show_result, table
+from model.cli.options import common, examples, open_registry, resolve, show_result, table, version_argument
 
 if TYPE_CHECKING:
     from model.registry.difference import Differences, Gap
 
 
-@click.command()
-@common
+@click.command(epilog=examples("stature diff champion 2"))
 @click.argument("first_name", metavar="VERSION|ALIAS")
 @click.argument("second_name", metavar="VERSION|ALIAS")
+@common
 def diff(registry_path: str, model: str, *, as_json: bool, first_name: str, second_name: str) -> None:
-    """Show what differs between two versions, and how far apart and where they predict."""
+    """Show what differs between two versions.
+
+    It says too how far apart they predict, and for whom most.
+    """
     from model.registry.difference import differing_manifests, gap  # noqa: PLC0415
 
     registry = open_registry(registry_path, model)
@@ -43,15 +46,18 @@ def diff(registry_path: str, model: str, *, as_json: bool, first_name: str, seco
     show_result(document, "\n".join(said), as_json=as_json)
 
 
-@click.command()
-@common
-@click.argument("name", metavar="VERSION|ALIAS")
+@click.command(epilog=examples("stature reproduce champion --data people.csv"))
+@version_argument
 @click.option("--data", metavar="FILE", help="The file that it was trained on, where that was not a shipped one.")
-@click.option("--female-code", metavar="NUMBER", help="As it was given to train.")
+@click.option("--female-code", metavar="NUMBER", help="The number that means female, as it was given to train.")
+@common
 def reproduce(
     registry_path: str, model: str, *, as_json: bool, name: str, data: str | None, female_code: str | None
 ) -> None:
-    """Train a version again from its manifest. Exit code 1 unless it is the same to the bit."""
+    """Train a version again, and compare.
+
+    All that is needed is in its manifest. Exit code 1 unless it is the same to the bit.
+    """
     from model.training.reproduce import reproduce as train_again  # noqa: PLC0415
 
     registry = open_registry(registry_path, model)

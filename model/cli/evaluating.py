@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from model.cli.options import common, gate_options, open_registry, reading_options, resolve, show_result
+from model.cli.options import (
+    common,
+    examples,
+    gate_options,
+    open_registry,
+    reading_options,
+    resolve,
+    show_result,
+    version_argument,
+)
 from model.cli.outcome import (
     left_out_in_words,
     metrics_in_words,
@@ -24,15 +33,18 @@ _LOGISTIC_REGRESSION = (
 )
 
 
-@click.command()
-@common
-@click.argument("name", metavar="VERSION|ALIAS")
+@click.command(epilog=examples("stature evaluate champion --data people.csv"))
+@version_argument
 @_data_option
 @reading_options
+@common
 def evaluate(
     registry_path: str, model: str, *, as_json: bool, name: str, data: str, female_code: str | None, bad_rows: str
 ) -> None:
-    """Measure a version on the people of any file, and say whether they look like those it was trained on."""
+    """Measure a version on the people of any file.
+
+    It says too whether they look like those that the version was trained on. Nothing is trained or written.
+    """
     from model.training.elsewhere import evaluate_elsewhere  # noqa: PLC0415
 
     registry = open_registry(registry_path, model)
@@ -69,12 +81,12 @@ def evaluate(
     show_result(document, "\n".join(said), as_json=as_json)
 
 
-@click.command()
-@common
-@click.argument("name", metavar="VERSION|ALIAS")
+@click.command(epilog=examples("stature recalibrate champion --data people.csv --promote never"))
+@version_argument
 @_data_option
 @reading_options
 @gate_options
+@common
 def recalibrate(
     registry_path: str,
     model: str,
@@ -86,7 +98,10 @@ def recalibrate(
     thresholds: tuple[tuple[str, float], ...],
     **settings: Any,  # noqa: ANN401 - the fields of Settings, by their names
 ) -> None:
-    """Make a version for another population: its ranking is kept, two numbers are fitted on these people."""
+    """Make a version that fits another population.
+
+    Two numbers are fitted on these people, and its ranking is kept.
+    """
     from rich.console import Console  # noqa: PLC0415
 
     from model.registry.registry import whoami  # noqa: PLC0415

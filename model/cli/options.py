@@ -23,10 +23,23 @@ METRICS = ("log_loss", "brier_score", "accuracy", "roc_auc", "calibration_error"
 shown_option = partial(click.option, show_default=True, show_envvar=True)
 
 
+def examples(*lines: str, title: str = "Examples") -> str:
+    """The end of a command's help: lines that can be copied, each of which a test runs."""
+    return "\b\n" + "\n".join([f"{title}:", *(f"  {line}" for line in lines)])
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
+
+version_argument = click.argument("name", metavar="VERSION|ALIAS")
+
+
 def common(command: Command) -> Command:
-    """The options that every command takes."""
+    """The options of what reads or writes a registry, and answers."""
+    return registry_options(json_option(command))
+
+
+def registry_options(command: Command) -> Command:
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines."),
         shown_option("--model", envvar="STATURE_MODEL", default="gender", help="The name of the model."),
         shown_option(
             "--registry",

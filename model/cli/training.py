@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model.cli.options import common, gate_options, open_registry, reading_options, show_result
+from model.cli.options import common, examples, gate_options, open_registry, reading_options, show_result
 from model.cli.outcome import outcome_as_json, outcome_in_words
 from model.cli.plots import print_plots
 from model.cli.recording import Recording, recording
@@ -37,16 +37,27 @@ class _LayersType(click.ParamType[tuple[int, ...]]):
             self.fail(f"{value!r} is not a list of layers such as 2 or 8,4, nor none", parameter, context)
 
 
-@click.command()
-@common
+@click.command(
+    epilog=examples(
+        "stature train",
+        "stature train --data people.csv --bad-rows skip",
+        "stature train --hidden 8,4 --promote never",
+        "stature train --trainer sgd --epochs 5 --shuffle",
+        "stature train --data tutorial",
+    )
+)
 @click.option(
     "--data", default="nhanes", show_default=True, metavar="FILE|tutorial|nhanes", help="CSV, CSV in gzip, or Parquet."
 )
 @reading_options
 @click.option("--hidden", type=_LayersType(), default="2", show_default=True, help="The neurons of each hidden layer.")
-@click.option("--trainer", type=click.Choice(["sgd", "gauss_newton"]), help="[default: gauss_newton; sgd for tutorial]")
-@click.option("--epochs", type=int, help="Of sgd.  [default: 20; 1000 for tutorial]")
-@click.option("--learning-rate", type=float, help="Of sgd.  [default: 0.1]")
+@click.option(
+    "--trainer",
+    type=click.Choice(["sgd", "gauss_newton"]),
+    help="How it learns.  [default: gauss_newton; sgd for tutorial]",
+)
+@click.option("--epochs", type=int, help="Of sgd: how often it sees all people.  [default: 20; 1000 for tutorial]")
+@click.option("--learning-rate", type=float, help="Of sgd: the step along the gradient.  [default: 0.1]")
 @click.option("--learning-rate-decay", type=float, help="Of sgd: epoch e has the rate / (1 + decay * e).  [default: 0]")
 @click.option("--shuffle", is_flag=True, help="Of sgd: take the people in a new order every epoch.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random.")
@@ -54,8 +65,11 @@ class _LayersType(click.ParamType[tuple[int, ...]]):
 @click.option("--publish-identical", is_flag=True, help="Publish even what is identical to the champion.")
 @click.option("--if-empty", is_flag=True, help="Do nothing if there is a champion already.")
 @click.option(
-    "--metrics-file", type=click.Path(dir_okay=False, path_type=Path), help="What came of it, for Prometheus."
+    "--metrics-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Leave what came of it in this file, for Prometheus.",
 )
+@common
 def train(
     registry_path: str,
     model: str,
@@ -68,7 +82,10 @@ def train(
     thresholds: tuple[tuple[str, float], ...],
     **settings: Any,  # noqa: ANN401 - the fields of Settings, by their names
 ) -> None:
-    """Train a network, judge it against the champion, publish it, and promote it if it is better."""
+    """Train a network, publish it, and promote it if it is better.
+
+    It is judged on people held out of the data, beside the champion. Without --data it trains on the shipped sample.
+    """
     from rich.console import Console  # noqa: PLC0415
 
     from model.registry.registry import whoami  # noqa: PLC0415

@@ -6,7 +6,9 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,39 +17,32 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from end_to_end.running_service import RunningService, free_port, wait_for
 from people_files import people, text, write
 
-from model.cli import TRAINING_ONLY, main
+from model.cli import SECTIONS, TRAINING_ONLY, main
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
 from model.tokens import find, parse_tokens
 from model.training.job import Settings, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-COMMANDS = [
-    *(
-        "up",
-        "serve",
-        "train",
-        "evaluate",
-        "recalibrate",
-        "predict",
-        "models",
-        "show",
-        "diff",
-        "log",
-        "promote",
-        "rollback",
-        "delete",
-        "verify",
-    ),
-    *("prune", "reproduce", "report", "export", "doctor"),
-]
+
+def _paths(group: click.Group) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        yield from ((name, *more) for more in _paths(command)) if isinstance(command, click.Group) else [(name,)]
+
+
+COMMANDS = list(_paths(main))
+"""Every command, by the words that call it."""
+SERVING = ("up", "serve")
+STATURE = Path(sys.executable).with_name("stature")
 STEVE = ("--weight-kg", "73", "--height-cm", "182")
 
 
@@ -69,7 +64,7 @@ class Done:
 def stature(*arguments: str, directory: Path | None = None, **environment: str) -> Done:
     """The command, as a process."""
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "stature"), *arguments],
+        [STATURE, *arguments],
         cwd=directory,
         env=os.environ | environment,
         capture_output=True,
@@ -80,9 +75,9 @@ def stature(*arguments: str, directory: Path | None = None, **environment: str) 
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def in_this_process(*arguments: str) -> Done:
+def in_this_process(*arguments: str, environment: dict[str, str] | None = None) -> Done:
     """The same without a process of its own, for tables of many cases."""
-    result = CliRunner().invoke(main, arguments, prog_name="stature")
+    result = CliRunner().invoke(main, arguments, prog_name="stature", env=environment)
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return Done(result.exit_code, result.stdout, result.stderr)
 
@@ -109,6 +104,21 @@ def data(tmp_path: Path) -> str:
     return write(tmp_path / "people.csv", text(people(200)))
 
 
+def command_at(names: tuple[str, ...]) -> click.Command:
+    command: click.Command = main
+    for name in names:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    return command
+
+
+def is_alive(service: RunningService) -> bool:
+    try:
+        return service.request("GET", "/livez")[0] == 200
+    except OSError:
+        return False
+
+
 def refused(done: Done, exit_code: int = 1) -> str:
     """What standard error says: one sentence, no stack trace, and nothing on standard output."""
     assert done.exit_code == exit_code
@@ -128,25 +138,72 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_the_command_is_also_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "model.cli", "--help"], capture_output=True, text=True, check=True)
-    assert "Commands:" in done.stdout
+    assert "Train and judge:" in done.stdout
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_names_every_command_in_the_order_of_a_working_day(flag: str) -> None:
-    done = stature(flag)
-    listed = re.findall(r"^  ([a-z]+)  ", done.said.partition("Commands:")[2], re.MULTILINE)
+def test_help_lists_every_command_in_its_section_and_the_three_to_try_first(flag: str) -> None:
+    done = stature(flag, COLUMNS="80")
+    titles = re.findall(r"^([A-Z][a-z ]+):$", done.said, re.MULTILINE)
+    listed = re.findall(r"^  ([a-z]+)  +(.+)$", done.said, re.MULTILINE)
     assert done.exit_code == 0
-    assert listed[: len(COMMANDS)] == COMMANDS
+    assert titles == ["Options", *SECTIONS]
+    assert [name for name, _ in listed] == [command.name for commands in SECTIONS.values() for command in commands]
+    assert all(description.endswith(".") and not description.endswith("...") for _, description in listed)
+    assert done.said.partition("first three to try:\n")[2].count("    stature ") == 3
 
 
-@pytest.mark.parametrize("command", sorted(set(main.commands) - {"token"}))
-def test_every_command_explains_itself_and_takes_registry_model_and_json(command: str) -> None:
-    done = CliRunner().invoke(main, [command, "--help"])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_each_of_its_options_and_how_it_is_used(command: tuple[str, ...]) -> None:
+    done = in_this_process(*command, "--help")
     assert done.exit_code == 0
-    assert done.output.startswith(f"Usage: main {command} ")
-    for flag in ("--registry", "--model", "--json"):
-        assert flag in done.output
-    assert main.commands[command].help
+    assert done.said.startswith(f"Usage: stature {' '.join(command)} ")
+    assert "  Examples:\n    stature " in done.said
+    found = command_at(command)
+    assert found.help
+    for option in (parameter for parameter in found.params if isinstance(parameter, click.Option)):
+        assert option.help, option.name
+        assert option.help.endswith((".", "]")), option.help
+        has_default = option.to_info_dict()["default"] not in (None, False, "", ())
+        assert option.show_default or not has_default, option.name
+
+
+def examples_of(*names: str) -> list[str]:
+    """The examples in the help of these commands, or of all others."""
+    return [
+        line.strip()
+        for command in COMMANDS
+        if (command[0] in names if names else command[0] not in SERVING)
+        for line in (command_at(command).epilog or "").splitlines()[2:]
+    ]
+
+
+@pytest.mark.parametrize("example", examples_of())
+def test_each_example_in_the_help_can_be_copied(
+    root: str, data: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program, *arguments = shlex.split(example)
+    done = in_this_process(*arguments, environment={"STATURE_REGISTRY": root})
+    assert program == "stature"
+    assert (done.exit_code, done.complained) == (0, "")
+
+
+@pytest.mark.parametrize("example", examples_of(*SERVING))
+def test_each_example_of_what_serves_can_be_copied(root: str, example: str, tmp_path: Path) -> None:
+    port = free_port()
+    environment = os.environ | {"STATURE_PORT": str(port), "STATURE_REGISTRY": root}
+    arguments = shlex.split(re.sub(r"--port \d+", f"--port {port}", example))
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen([STATURE, *arguments[1:]], cwd=tmp_path, env=environment, stdout=log, stderr=log) as process,
+    ):
+        service = RunningService(process, port, tmp_path / "log")
+        try:
+            wait_for(lambda: is_alive(service), (tmp_path / "log").read_text)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
 
 
 def test_an_installation_that_only_serves_says_which_one_trains() -> None:
