@@ -1,10 +1,11 @@
 """The `stature` command. Each command opens the registry, calls one function of this package, and prints what it said.
 
-What takes long to import (numpy, duckdb, rich) is imported by the commands that use it. Every command takes --registry,
---model and --json; a flag beats the environment, the environment beats the default. Exit codes: 0 done, 1 it could not
-be done and standard error says why, 2 the command was not understood.
+What takes long to import (numpy, duckdb, rich) is imported by the commands that use it. A flag beats the environment,
+the environment beats the default.
 
+group.py      the command as a whole
 options.py    what all commands share
+progress.py   what is shown while something takes long
 serving.py    up, serve, predict
 training.py   train
 evaluating.py evaluate, recalibrate
@@ -15,81 +16,44 @@ comparing.py  diff, reproduce
 elsewhere.py  export, report
 upkeep.py     delete, prune, doctor
 tokens.py     token new
+completion.py completion
 """
 
 from __future__ import annotations
 
-from typing import Any
+import signal
+import sys
+from typing import NoReturn
 
-import click
+DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED = 0, 1, 2, 130
 
-from model.cli.aliases import log, promote, rollback
-from model.cli.comparing import diff, reproduce
-from model.cli.elsewhere import export, report
-from model.cli.evaluating import evaluate, recalibrate
-from model.cli.options import examples
-from model.cli.serving import predict, serve, up
-from model.cli.tokens import token
-from model.cli.training import train
-from model.cli.upkeep import delete, doctor, prune
-from model.cli.versions import models, show, verify
-from model.errors import StatureError
-
-TRAINING_ONLY = frozenset({"duckdb", "rich", "threadpoolctl"})
-"""Packages that an installation which only serves leaves out."""
-
-
-SECTIONS = {
-    "Predict and serve": (up, serve, predict),
-    "Train and judge": (train, evaluate, recalibrate, reproduce),
-    "Choose who is champion": (models, show, diff, log, promote, rollback),
-    "Take a version elsewhere": (report, export),
-    "Look after a registry": (verify, delete, prune, doctor),
-    "Set up": (token,),
-}
-"""Every command, as help and reference group them."""
-
-
-class Group(click.Group):
-    """Commands in sections, whose failures are sentences, not stack traces."""
-
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        for title, commands in SECTIONS.items():
-            with formatter.section(title):
-                formatter.write_dl([(f"{command.name:<11}", command.get_short_help_str(100)) for command in commands])
-
-    def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        try:
-            return super().invoke(context)
-        except StatureError as error:
-            raise click.ClickException(str(error)) from error
-        except ModuleNotFoundError as error:
-            if error.name not in TRAINING_ONLY:
-                raise
-            raise click.ClickException(
-                f"`stature {context.invoked_subcommand}` needs the package {error.name}, which is not installed here. "
-                "The image that serves leaves out what only training uses: use the one that trains, target `train`."
-            ) from None
-
-    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
-
-
-@click.group(
-    cls=Group,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=examples(
-        "stature train",
-        "stature predict --weight-kg 73 --height-cm 182",
-        "stature serve",
-        title="The first three to try",
+EXIT_CODES = {
+    DONE: "done",
+    FAILED: (
+        "it could not be done, and standard error says why; or `verify` or `doctor` found something wrong, or what "
+        "`reproduce` trained is not the same"
     ),
-)
-@click.version_option(package_name="stature", message="%(prog)s %(version)s")
+    NOT_UNDERSTOOD: "the command was not understood",
+    INTERRUPTED: "Ctrl-C: whatever was begun is there as a whole, or not at all",
+}
+
+
+class _Interrupted(SystemExit):
+    """Ctrl-C was pressed."""
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that nothing interrupts the tidying up
+    raise _Interrupted(INTERRUPTED)
+
+
 def main() -> None:
-    """A person's recorded gender from weight and height: train it, keep its versions, serve it."""
+    """The command. Ctrl-C ends it with a line, even while it is still being imported."""
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        from model.cli.group import main as command  # noqa: PLC0415
 
-
-for _commands in SECTIONS.values():
-    for _command in _commands:
-        main.add_command(_command)
+        command()
+    except _Interrupted:
+        sys.stderr.write("Interrupted: nothing is left half done.\n")
+        raise

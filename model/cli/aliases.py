@@ -67,7 +67,7 @@ def log(registry_path: str, model: str, *, as_json: bool, moment: str | None) ->
     show_default=True,
     help="Or another, such as challenger, by which a service answers too.",
 )
-@version_argument
+@version_argument()
 @common
 def promote(
     registry_path: str,

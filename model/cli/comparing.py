@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from model.cli import FAILED
 from model.cli.options import common, examples, open_registry, resolve, show_result, table, version_argument
+from model.cli.progress import progress
 
 if TYPE_CHECKING:
     from model.registry.difference import Differences, Gap
 
 
 @click.command(epilog=examples("stature diff champion 2"))
-@click.argument("first_name", metavar="VERSION|ALIAS")
-@click.argument("second_name", metavar="VERSION|ALIAS")
+@version_argument("first_name")
+@version_argument("second_name")
 @common
 def diff(registry_path: str, model: str, *, as_json: bool, first_name: str, second_name: str) -> None:
     """Show what differs between two versions.
@@ -29,7 +31,8 @@ def diff(registry_path: str, model: str, *, as_json: bool, first_name: str, seco
     first, second = (registry.load(resolve(registry, name, head)) for name in (first_name, second_name))
     numbers = first.manifest.number, second.manifest.number
     differences = differing_manifests(first.manifest, second.manifest)
-    apart = gap(first.predictor, second.predictor, first.manifest)
+    with progress(f"comparing versions {numbers[0]} and {numbers[1]}", quiet=as_json):
+        apart = gap(first.predictor, second.predictor, first.manifest)
     same = first.predictor.digest == second.predictor.digest
     said = [
         *_differences_in_words(differences, *(f"version {number}" for number in numbers)),
@@ -47,7 +50,7 @@ def diff(registry_path: str, model: str, *, as_json: bool, first_name: str, seco
 
 
 @click.command(epilog=examples("stature reproduce champion --data people.csv"))
-@version_argument
+@version_argument()
 @click.option("--data", metavar="FILE", help="The file that it was trained on, where that was not a shipped one.")
 @click.option("--female-code", metavar="NUMBER", help="The number that means female, as it was given to train.")
 @common
@@ -62,7 +65,8 @@ def reproduce(
 
     registry = open_registry(registry_path, model)
     number = resolve(registry, name, registry.head())
-    again = train_again(registry, number, data=data, female_code=female_code)
+    with progress(f"training version {number} again", quiet=as_json):
+        again = train_again(registry, number, data=data, female_code=female_code)
     result = "the same network, bit for bit" if again.is_same else "not the same network"
     said = [f"Version {number} of {registry}, trained again, is {result}.", f"digest  {again.manifest.digest}"]
     if not again.is_same:
@@ -81,7 +85,7 @@ def reproduce(
     }
     show_result(document, "\n".join(said), as_json=as_json)
     if not again.is_same:
-        sys.exit(1)
+        sys.exit(FAILED)
 
 
 def _differences_in_words(differences: Differences, first: str, second: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from model.cli.options import common, examples, open_registry, resolve, show_result, version_argument
+from model.cli.progress import progress
 
 if TYPE_CHECKING:
     from model.registry.registry import Registry
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
         "stature export champion --to sql", "stature export champion --to python --units imperial --output model.py"
     )
 )
-@version_argument
+@version_argument()
 @click.option(
     "--to",
     "form",
@@ -56,7 +59,8 @@ def export(
         raise click.UsageError("an .npz file is not for reading: say where it goes with --output FILE")
     registry = open_registry(registry_path, model)
     version = registry.load(resolve(registry, name, registry.head()))
-    content = _content(registry, version, form, unit_system or "metric")
+    with progress(f"writing version {version.manifest.number} as {form}", quiet=as_json):
+        content = _content(registry, version, form, unit_system or "metric")
     if output is not None:
         _write(output, content)
     elif not as_json:
@@ -70,7 +74,7 @@ def export(
 
 
 @click.command(epilog=examples("stature report champion --output report.html"))
-@version_argument
+@version_argument()
 @click.option("--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A new file.")
 @common
 def report(registry_path: str, model: str, *, as_json: bool, name: str, output: Path) -> None:
@@ -113,10 +117,14 @@ def _artifact(registry: Registry, version: Version) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """As a new file: nothing is overwritten."""
+    """As a new file, whole or not at all: nothing is overwritten."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with path.open("xb") as file:
-            file.write(content)
+        try:
+            temporary.write_bytes(content)
+            os.link(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except FileExistsError:
         raise click.ClickException(
             f"{path} exists already, and is not overwritten: name another, or remove it"

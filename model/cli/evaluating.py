@@ -25,6 +25,7 @@ from model.cli.outcome import (
     slices_in_words,
 )
 from model.cli.plots import print_plots
+from model.cli.progress import progress
 
 _data_option = click.option("--data", required=True, metavar="FILE|nhanes", help="CSV, CSV in gzip, or Parquet.")
 
@@ -34,7 +35,7 @@ _LOGISTIC_REGRESSION = (
 
 
 @click.command(epilog=examples("stature evaluate champion --data people.csv"))
-@version_argument
+@version_argument()
 @_data_option
 @reading_options
 @common
@@ -49,7 +50,8 @@ def evaluate(
 
     registry = open_registry(registry_path, model)
     number = resolve(registry, name, registry.head())
-    found = evaluate_elsewhere(registry, number, data, female_code=female_code, skip_bad_rows=bad_rows == "skip")
+    with progress(f"measuring version {number} on {data}", quiet=as_json):
+        found = evaluate_elsewhere(registry, number, data, female_code=female_code, skip_bad_rows=bad_rows == "skip")
     people = found.people
     trained_on = (
         []
@@ -82,7 +84,7 @@ def evaluate(
 
 
 @click.command(epilog=examples("stature recalibrate champion --data people.csv --promote never"))
-@version_argument
+@version_argument()
 @_data_option
 @reading_options
 @gate_options
@@ -102,8 +104,6 @@ def recalibrate(
 
     Two numbers are fitted on these people, and its ranking is kept.
     """
-    from rich.console import Console  # noqa: PLC0415
-
     from model.registry.registry import whoami  # noqa: PLC0415
     from model.training import recalibration  # noqa: PLC0415
 
@@ -112,6 +112,8 @@ def recalibrate(
     asked = recalibration.Settings(
         version=number, data=data, skip_bad_rows=bad_rows == "skip", thresholds=dict(thresholds), **settings
     )
-    outcome = recalibration.run(asked, registry, by=whoami())
+    with progress(f"recalibrating version {number} on {data}", quiet=as_json):
+        outcome = recalibration.run(asked, registry, by=whoami())
     show_result(outcome_as_json(registry, outcome), outcome_in_words(registry, outcome), as_json=as_json)
-    print_plots(Console(soft_wrap=True, highlight=False, quiet=as_json), outcome)
+    if not as_json:
+        print_plots(outcome)

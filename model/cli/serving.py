@@ -12,6 +12,7 @@ from model.cli.options import (
     Command,
     common,
     examples,
+    names,
     open_registry,
     registry_options,
     resolve,
@@ -80,7 +81,14 @@ def serve(registry_path: str, model: str, *, host: str, port: int, workers: int)
 @click.option("--height-cm", type=float, help="Centimetres, 100 to 250.")
 @click.option("--weight-lb", type=float, help="Pounds; with --height-in.")
 @click.option("--height-in", type=float, help="Inches.")
-@click.option("--version", "name", default="champion", show_default=True, help="A version's number or alias.")
+@click.option(
+    "--version",
+    "name",
+    default="champion",
+    show_default=True,
+    shell_complete=names,
+    help="A version's number or alias.",
+)
 @common
 def predict(registry_path: str, model: str, *, as_json: bool, name: str, **measurements: float | None) -> None:
     """Answer for one person, without a server."""

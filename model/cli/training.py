@@ -10,11 +10,10 @@ import click
 from model.cli.options import common, examples, gate_options, open_registry, reading_options, show_result
 from model.cli.outcome import outcome_as_json, outcome_in_words
 from model.cli.plots import print_plots
+from model.cli.progress import progress
 from model.cli.recording import Recording, recording
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from model.registry.registry import Registry
     from model.training.job import Settings
     from model.training.publication import Outcome
@@ -86,8 +85,6 @@ def train(
 
     It is judged on people held out of the data, beside the champion. Without --data it trains on the shipped sample.
     """
-    from rich.console import Console  # noqa: PLC0415
-
     from model.registry.registry import whoami  # noqa: PLC0415
     from model.training import job  # noqa: PLC0415
 
@@ -100,26 +97,23 @@ def train(
         return
     asked = job.Settings(data=data, skip_bad_rows=bad_rows == "skip", thresholds=dict(thresholds), **settings)
     with recording(registry.model, metrics_file) as record:
-        console = Console(soft_wrap=True, highlight=False, quiet=as_json or record.logs)
-        outcome = _run(asked, registry, console, record, by=whoami())
+        outcome = _run(asked, registry, record, by=whoami(), quiet=as_json or record.logs)
         record.finished(outcome)
     show_result(outcome_as_json(registry, outcome), outcome_in_words(registry, outcome), as_json=as_json)
-    print_plots(console, outcome)
+    if not (as_json or record.logs):
+        print_plots(outcome)
 
 
-def _run(asked: Settings, registry: Registry, console: Console, record: Recording, *, by: str) -> Outcome:
-    """The training job, showing its progress: lines, and on a terminal a bar below them."""
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
-
+def _run(asked: Settings, registry: Registry, record: Recording, *, by: str, quiet: bool) -> Outcome:
+    """The training job, telling how it goes."""
     from model.training import job  # noqa: PLC0415
 
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(f"training on {escape(asked.data)}", total=job.epochs_of(asked))
+    with progress(f"training on {asked.data}", steps=job.epochs_of(asked), quiet=quiet) as reached:
 
         def on_epoch(epoch: int, loss: float) -> None:
-            progress.update(bar, completed=epoch)
+            reached(epoch)
             record.epoch(epoch, loss)
-            console.print(f"epoch {epoch:>4}  loss {loss:.6f}")
+            if not quiet:
+                click.echo(f"epoch {epoch:>4}  loss {loss:.6f}")
 
         return job.run(asked, registry, by=by, on_epoch=on_epoch)

@@ -8,12 +8,14 @@ from datetime import timedelta
 
 import click
 
+from model.cli import FAILED
 from model.cli.options import common, examples, open_registry, resolve, show_result, version_argument
+from model.cli.progress import progress
 
 
 @click.command(epilog=examples('stature delete 3 --reason "no use"'))
 @click.option("--reason", default="", help="Why, for the log.")
-@version_argument
+@version_argument()
 @common
 def delete(registry_path: str, model: str, *, as_json: bool, name: str, reason: str) -> None:
     """Mark a version as deleted.
@@ -48,7 +50,8 @@ def prune(registry_path: str, model: str, *, as_json: bool, grace_hours: int, ye
 
     registry = open_registry(registry_path, model)
     grace = timedelta(hours=grace_hours)
-    found = pruning.prune(registry, grace) if yes else pruning.removals(registry, grace)
+    with progress(f"looking through {registry}", quiet=as_json):
+        found = list(pruning.prune(registry, grace) if yes else pruning.removals(registry, grace))
     done = "removed" if yes else "would be removed (do it with --yes)"
     said = "\n".join([*(f"{removal.key}: {removal.reason}" for removal in found), f"{len(found)} files {done}."])
     show_result({"removed": yes, "files": [asdict(removal) for removal in found]}, said, as_json=as_json)
@@ -64,8 +67,9 @@ def doctor(registry_path: str, model: str, *, as_json: bool) -> None:
     from model.registry.doctor import findings  # noqa: PLC0415
 
     storage = open_registry(registry_path, model).storage
-    found = list(findings(storage))
+    with progress(f"trying {storage}", quiet=as_json):
+        found = list(findings(storage))
     said = "\n".join(found) if found else f"{storage} does what a registry needs."
     show_result({"storage": str(storage), "findings": found}, said, as_json=as_json)
     if found:
-        sys.exit(1)
+        sys.exit(FAILED)

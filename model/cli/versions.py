@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from model.cli import FAILED
 from model.cli.options import METRICS, common, examples, open_registry, resolve, show_result, table, version_argument
+from model.cli.progress import progress
 from model.errors import CorruptionError, NotFoundError
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def models(registry_path: str, model: str, *, as_json: bool, limit: int) -> None
 
 
 @click.command(epilog=examples("stature show champion", "stature show 2 --json"))
-@version_argument
+@version_argument()
 @common
 def show(registry_path: str, model: str, *, as_json: bool, name: str) -> None:
     """Show all about a version.
@@ -100,7 +102,8 @@ def verify(registry_path: str, model: str, *, as_json: bool, expect_head: str | 
     from model.registry.audit import problems  # noqa: PLC0415
 
     registry = open_registry(registry_path, model)
-    found = list(problems(registry, expect_head))
+    with progress(f"reading all of {registry}", quiet=as_json):
+        found = list(problems(registry, expect_head))
     try:
         head = registry.head().sha256
     except CorruptionError:
@@ -124,4 +127,4 @@ def verify(registry_path: str, model: str, *, as_json: bool, expect_head: str | 
         as_json=as_json,
     )
     if found:
-        sys.exit(1)
+        sys.exit(FAILED)

@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from end_to_end.running_service import RunningService, free_port, wait_for
 from people_files import people, text, write
 
-from model.cli import SECTIONS, TRAINING_ONLY, main
+from model.cli.group import SECTIONS, TRAINING_ONLY, main
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
 from model.tokens import find, parse_tokens
@@ -755,12 +755,12 @@ def test_the_service_imports_nothing_that_only_training_or_the_command_needs() -
 
 def test_predicting_does_not_import_what_training_needs(root: str) -> None:
     arguments = ["predict", *STEVE, "--registry", root, "--json"]
-    code = f"from model.cli import main\nmain({arguments!r}, standalone_mode=False)"
+    code = f"from model.cli.group import main\nmain({arguments!r}, standalone_mode=False)"
     assert imported_by(code, "duckdb", "rich", "model.training", "threadpoolctl", "flask") == []
 
 
 def test_help_imports_nothing_heavy() -> None:
-    assert imported_by("import model.cli", "numpy", "duckdb", "rich", "flask", "pydantic") == []
+    assert imported_by("import model.cli.group", "numpy", "duckdb", "rich", "flask", "pydantic") == []
 
 
 def test_a_token_needs_no_registry_and_is_made_as_words_or_json() -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from scipy.stats import multivariate_normal
 
 from model import units
-from model.cli import main
+from model.cli.group import main
 from model.network.network import Network
 from model.predictor import Predictor
 from model.registry.difference import differing, differing_manifests, gap

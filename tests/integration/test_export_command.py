@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from model import export
-from model.cli import main
+from model.cli.group import main
 
 if TYPE_CHECKING:
     from model.registry.registry import Registry
