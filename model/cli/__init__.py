@@ -38,22 +38,38 @@ EXIT_CODES = {
 }
 
 
-class _Interrupted(SystemExit):
-    """Ctrl-C was pressed."""
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # so that nothing interrupts the tidying up
-    raise _Interrupted(INTERRUPTED)
-
-
 def main() -> None:
     """The command. Ctrl-C ends it with a line, even while it is still being imported."""
-    signal.signal(signal.SIGINT, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background of a script it is ignored
+        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGALRM, _interrupt)
+        sys.unraisablehook = _again
     try:
         from model.cli.group import main as command  # noqa: PLC0415
 
         command()
-    except _Interrupted:
+    except BaseException as error:
+        # What is interrupted may answer with an error of its own, as DuckDB does.
+        if not _interrupts or (isinstance(error, SystemExit) and not error.code):
+            raise
         sys.stderr.write("Interrupted: nothing is left half done.\n")
-        raise
+        sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+_interrupts: list[int] = []
+"""The signals that have interrupted this process."""
+
+
+def _interrupt(number: int, _frame: object) -> NoReturn:
+    _interrupts.append(number)
+    raise SystemExit(INTERRUPTED)  # which click lets through
+
+
+def _again(unraisable: sys.UnraisableHookArgs) -> None:
+    """An interrupt that came where nothing can be raised, as in a weak reference's callback, comes again at once."""
+    if _interrupts and isinstance(unraisable.exc_value, SystemExit):
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+    else:
+        sys.__unraisablehook__(unraisable)

@@ -210,7 +210,9 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     columns = list(zip(titles, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     if sys.stdout.isatty():
-        words = [max(len(word.rstrip()) for cell in column for word in _WORDS.split(cell) or ("",)) for column in columns]
+        words = [
+            max(len(word.rstrip()) for cell in column for word in _WORDS.split(cell) or ("",)) for column in columns
+        ]
         while sum(widths) + 2 * (len(widths) - 1) > shutil.get_terminal_size().columns and max(widths) > 1:
             # The widest gives way, and words are broken only when nothing else can.
             widest = max(range(len(widths)), key=lambda column: (widths[column] > words[column], widths[column]))
