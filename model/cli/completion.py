@@ -10,20 +10,15 @@ from model.cli.options import examples
 _SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
 
-@click.command(
-    epilog=examples(
-        "stature completion bash > ~/.local/share/bash-completion/completions/stature",
-        "stature completion zsh > ~/.zfunc/_stature",
-        "stature completion fish > ~/.config/fish/completions/stature.fish",
-    )
-)
+@click.command(epilog=examples("stature completion bash", "stature completion zsh", "stature completion fish"))
 @click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print what lets a shell complete with Tab.
 
-    It completes commands, options, files, and the versions and aliases of the registry. In bash, put it where the
-    package bash-completion looks, or `source <(stature completion bash)`; in zsh, into a folder of $fpath.
+    It completes commands, options, files, and the versions and aliases of the registry. In bash, put the line
+    `source <(stature completion bash)` into ~/.bashrc. In zsh, write it into a folder of $fpath as _stature; in fish,
+    into ~/.config/fish/completions/stature.fish.
     """
     script = _SHELLS[shell](context.find_root().command, {}, "stature", "_STATURE_COMPLETE").source()
     click.echo(script.strip())

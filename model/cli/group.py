@@ -56,9 +56,8 @@ class Group(click.Group):
             return super().invoke(context)
         except StatureError as error:
             said = str(error)
-            then = next(
-                (then for kind, then in NEXT.items() if isinstance(error, kind) and "`stature " not in said), ""
-            )
+            is_told = "`stature " in said or " --" in said
+            then = "" if is_told else next((then for kind, then in NEXT.items() if isinstance(error, kind)), "")
             raise click.ClickException(f"{said}\n{then}".rstrip()) from error
         except ModuleNotFoundError as error:
             if error.name not in TRAINING_ONLY:

@@ -238,4 +238,4 @@ def _wrapped(cell: str, width: int) -> list[str]:
         lines[-1] += word
         while len(lines[-1].rstrip()) > width:
             lines[-1:] = [lines[-1][:width], lines[-1][width:]]
-    return lines
+    return [line.rstrip() for line in lines]

@@ -53,7 +53,7 @@ def calibration_plot(bins: Sequence[ReliabilityBin], columns: int = _COLUMNS) ->
     if not bins:
         return
     yield ""
-    yield f"said   {'women; ┃ where it should end':<{columns}}   so were  people"
+    yield f"said   {'share of women, ┃ as it should be':<{columns}}   so were  people"
     for found in bins:
         bar = ("█" * round(found.share_female * columns)).ljust(columns + 1)
         mark = round(found.mean_probability_female * columns)

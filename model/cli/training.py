@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,6 @@ def _run(asked: Settings, registry: Registry, record: Recording, *, by: str, qui
             reached(epoch)
             record.epoch(epoch, loss)
             if not quiet:
-                click.echo(f"epoch {epoch:>4}  loss {loss:.6f}")
+                click.echo(f"epoch {epoch:>4}  loss {loss:.6f}", file=sys.stdout)  # which is above the bar now
 
         return job.run(asked, registry, by=by, on_epoch=on_epoch)

@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from end_to_end.running_service import RunningService, free_port, wait_for
 from people_files import people, text, write
 
+from model.cli import EXIT_CODES
 from model.cli.group import SECTIONS, TRAINING_ONLY, main
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
@@ -42,6 +43,7 @@ def _paths(group: click.Group) -> Iterator[tuple[str, ...]]:
 COMMANDS = list(_paths(main))
 """Every command, by the words that call it."""
 SERVING = ("up", "serve")
+WITHOUT_JSON = ("stature completion",)
 STATURE = Path(sys.executable).with_name("stature")
 STEVE = ("--weight-kg", "73", "--height-cm", "182")
 
@@ -110,6 +112,11 @@ def command_at(names: tuple[str, ...]) -> click.Command:
         assert isinstance(command, click.Group)
         command = command.commands[name]
     return command
+
+
+def _parameters(name: str) -> list[click.Parameter]:
+    command = main.commands[name]
+    return next(iter(command.commands.values())).params if isinstance(command, click.Group) else command.params
 
 
 def is_alive(service: RunningService) -> bool:
@@ -187,6 +194,45 @@ def test_each_example_in_the_help_can_be_copied(
     done = in_this_process(*arguments, environment={"STATURE_REGISTRY": root})
     assert program == "stature"
     assert (done.exit_code, done.complained) == (0, "")
+    assert done.said
+
+
+@pytest.mark.parametrize("example", [line for line in examples_of() if not line.startswith(WITHOUT_JSON)])
+def test_each_command_prints_one_json_document_if_asked(
+    root: str, data: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = in_this_process(*shlex.split(example)[1:], "--json", environment={"STATURE_REGISTRY": root})
+    assert done.document is not None
+
+
+def test_what_serves_or_prints_a_script_has_no_json_to_print() -> None:
+    without = [name for name, *_ in COMMANDS if not any(option.name == "as_json" for option in _parameters(name))]
+    assert without == ["serve", "completion"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [(("verify",), 0), (("show", "9"), 1), (("verify", "--expect-head", "0" * 64), 1), (("show",), 2)],
+)
+def test_each_documented_exit_code_is_given(root: str, arguments: tuple[str, ...], exit_code: int) -> None:
+    # 130, that of Ctrl-C, is given in test_interrupting.py.
+    assert set(EXIT_CODES) == {0, 1, 2, 130}
+    assert stature(*arguments, STATURE_REGISTRY=root).exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "then"),
+    [
+        (("show", "9"), "`stature models` lists what there is."),
+        (("promote", "1", "--expect", "7"), "`stature log` tells who moved it, and when."),
+        (("show", "3"), "`stature verify` says all that is wrong in a registry."),
+        (("predict", *STEVE, "--registry", "/nowhere"), "`stature train` makes the first"),
+    ],
+)
+def test_what_fails_says_what_to_do_next(root: str, arguments: tuple[str, ...], then: str) -> None:
+    flip(artifact(Path(root), 3), b"NUMPY")
+    assert then in refused(in_this_process(*arguments, environment={"STATURE_REGISTRY": root}))
 
 
 @pytest.mark.parametrize("example", examples_of(*SERVING))
