@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from model import units
 from service import administration, answers, schemas
-from service.openapi.parts import HEADERS, NAME, REQUEST_ID, Document, ref
+from service.openapi.parts import HEADERS, NAME, REQUEST_ID, TRACEPARENT, Document, ref
 from service.openapi.routes import paths
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def document(release: str) -> Document:
         "paths": paths(),
         "components": {
             "schemas": _schemas(),
-            "parameters": {"name": NAME, "request_id": REQUEST_ID},
+            "parameters": {"name": NAME, "request_id": REQUEST_ID, "traceparent": TRACEPARENT},
             "headers": HEADERS,
             "securitySchemes": {"token": _TOKEN},
         },
