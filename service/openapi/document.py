@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
 from model import units
 from service import administration, answers, schemas
@@ -94,11 +95,24 @@ def document(release: str) -> Document:
     }
 
 
+class _Schemas(GenerateJsonSchema):
+    """For generators of clients, which take the smaller of two kinds of numbers where they are not told."""
+
+    def float_schema(self, schema: Any) -> Document:  # noqa: ANN401 - pydantic's own kind
+        return super().float_schema(schema) | {"format": "double"}
+
+    def default_schema(self, schema: Any) -> Document:  # noqa: ANN401
+        """Without the defaults that are objects: some generators write them as nothing compiles."""
+        described = super().default_schema(schema)
+        return {name: said for name, said in described.items() if name != "default" or not isinstance(said, dict)}
+
+
 def _schemas() -> Document:
     adapters = [
         *((name, "validation", TypeAdapter(request)) for name, request in _REQUESTS.items()),
         *((answer.__name__, "serialization", TypeAdapter(answer)) for answer in _ANSWERS),
     ]
-    found, shared = TypeAdapter.json_schemas(adapters, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    template = "#/components/schemas/{model}"
+    found, shared = TypeAdapter.json_schemas(adapters, ref_template=template, schema_generator=_Schemas)  # type: ignore[arg-type]
     top = {str(name): schema for (name, _), schema in found.items() if schema.get("$ref") != ref(str(name))["$ref"]}
     return dict(sorted((shared.get("$defs", {}) | top).items()))
