@@ -47,9 +47,7 @@ class Clock:
 
 
 def stature(table: Table, hidden: int, seed: int, iterations: int | None) -> Predict:
-    """With all that a training does by default; or from one start, with so many steps on each of its three tables."""
-    from threadpoolctl import threadpool_limits
-
+    """With all that a training does by default; or from one start, with so many steps in all."""
     from model.network.trainers import gauss_newton
     from model.training.job import Settings
 
@@ -57,8 +55,7 @@ def stature(table: Table, hidden: int, seed: int, iterations: int | None) -> Pre
     shortened = {} if iterations is None else {"restarts": 1, "maximum_epochs": iterations}
     settings = {"restarts": Settings.restarts, "l2": Settings.l2} | shortened
     generator = np.random.default_rng(seed)
-    with threadpool_limits(1, user_api="blas"):
-        fit = gauss_newton((2, hidden, 1), inputs, female[:, None], counts, generator=generator, **settings)
+    fit = gauss_newton((2, hidden, 1), inputs, female[:, None], counts, generator=generator, **settings)
     return lambda x: fit.network.feedforward(x)[:, 0]
 
 
@@ -223,7 +220,11 @@ def import_what_is_needed(trainer: str) -> None:
         import sklearn.linear_model
         import sklearn.neural_network  # noqa: F401
     else:
+        from threadpoolctl import threadpool_limits
+
         import model.training.job  # noqa: F401
+
+        threadpool_limits(1, user_api="blas")  # as the training job does
 
 
 def read_with_duckdb(path: str) -> Table:

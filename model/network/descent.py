@@ -62,7 +62,9 @@ class Descent(NamedTuple):
 
     network: Network
     losses: tuple[float, ...] = ()
-    """The mean loss after each step, without the penalty."""
+    """The mean loss after each step, without the penalty, among the people of that step."""
+    loss: float = np.inf
+    """The mean loss at the end, among the people of the last descent, even if it had no step left."""
     objective: float = np.inf
     """The mean loss and the penalty, at the end."""
     damping: float = _FIRST_DAMPING
@@ -97,7 +99,7 @@ def descend(
         losses.append(loss)
         if not before - objective > tolerance * before:
             break
-    return Descent(network, tuple(losses), objective, damping)
+    return Descent(network, tuple(losses), loss, objective, damping)
 
 
 def _objective(network: Network, rows: Rows, penalty: Array) -> tuple[float, float, Array]:

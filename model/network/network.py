@@ -29,11 +29,15 @@ def sigmoid(totals: Array) -> Array:
     """1 / (1 + e⁻ˣ), between 0 and 1, for any finite x.
 
     e⁻ˣ would overflow for a very negative x. There the same fraction is written eˣ / (1 + eˣ); either way the
-    exponential is that of -|x|, which is at most 1.
+    exponential is that of -|x|, which is at most 1. Tables are written over: new ones would cost more than the rest.
     """
-    exponential = np.exp(-np.abs(totals))
-    numerator: Array = np.where(totals >= 0.0, 1.0, exponential)
-    return numerator / (1.0 + exponential)
+    exponential = np.abs(totals)
+    np.negative(exponential, out=exponential)
+    np.exp(exponential, out=exponential)
+    sigmoids: Array = np.maximum(exponential, totals >= 0.0)
+    exponential += 1.0
+    sigmoids /= exponential
+    return sigmoids
 
 
 class Layer(NamedTuple):

@@ -117,8 +117,8 @@ def gauss_newton(
 
     `l2` is added, times half the sum of the squared weights (biases are free) and divided by the number of people: as
     much as it takes to keep a few people from being learned by heart, and ever less as there are more. `on_epoch` is
-    told of the end of each start, and of the last. No descent takes more than `maximum_epochs` steps. Raises
-    TrainingError where no start ended in finite numbers.
+    told of the end of each start, and of the last. From a start to its end there are no more than `maximum_epochs`
+    steps. Raises TrainingError where no start ended in finite numbers.
     """
     if restarts < 1:
         raise TrainingError("at least one start is needed: restarts must be 1 or more")
@@ -140,10 +140,12 @@ def gauss_newton(
     best = min(ends, key=lambda end: end.objective)
     epochs -= len(best.losses)
     for rows in (wide, narrow, everyone):
-        best = descend(best, rows, wide, penalty, _FINELY, maximum_epochs=maximum_epochs)
+        left = maximum_epochs - len(best.losses)
+        best = descend(best, rows, wide, penalty, _FINELY, maximum_epochs=left)
     epochs += len(best.losses)
-    on_epoch(epochs, best.losses[-1])
-    return _finished(best.network, inputs, counts, epochs, list(enumerate(best.losses, start=1)))
+    on_epoch(epochs, best.loss)
+    history = list(enumerate((*best.losses[:-1], best.loss), start=1))
+    return _finished(best.network, narrow.inputs, narrow.share[:, 0], epochs, history)
 
 
 _LAYERS_OF_LOGISTIC_REGRESSION = 2

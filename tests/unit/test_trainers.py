@@ -165,6 +165,15 @@ def test_the_history_of_gauss_newton_is_that_of_the_best_start() -> None:
     assert losses[-1] == fit.loss < losses[0]
 
 
+@pytest.mark.parametrize("most", [1, 2, 5, 9])
+def test_no_more_steps_than_allowed_and_the_last_loss_is_that_of_everyone(most: int) -> None:
+    inputs, targets, counts = _people(300)
+    fit = gauss_newton((2, 2, 1), inputs, targets, counts, generator=_seed(1), restarts=1, l2=0.1, maximum_epochs=most)
+    mean_loss = float(LOG_LOSS.of_each(targets, fit.network.forward(inputs).totals).mean())
+    assert [epoch for epoch, _ in fit.history] == list(range(1, most + 1))
+    assert fit.loss == fit.history[-1][1] == pytest.approx(mean_loss, rel=1e-12)
+
+
 def test_the_history_of_sgd_is_what_was_told_and_the_end() -> None:
     inputs, targets, _ = _people(50)
     told: list[tuple[int, float]] = []
