@@ -54,7 +54,7 @@ def up(
     _serve(registry_path, model, host, port, workers)
 
 
-@click.command(epilog=examples("stature serve", "stature serve --registry shared/registry --host 0.0.0.0"))
+@click.command(epilog=examples("stature serve", "stature serve --registry shared/registry --port 8080"))
 @serving
 @registry_options
 def serve(registry_path: str, model: str, *, host: str, port: int, workers: int) -> None:

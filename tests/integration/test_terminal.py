@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -40,15 +41,28 @@ def on_a_terminal(
     )
     os.close(inner)
     shown = b""
-    try:
+    with contextlib.suppress(OSError):  # which is how a terminal ends
         while part := os.read(terminal, 1 << 16):
             shown += part
-    except OSError:  # which is how a terminal ends
-        pass
     os.close(terminal)
     piped, _ = process.communicate(timeout=60)
     assert process.returncode == 0, shown
     return shown.decode().replace("\r\n", "\n"), (piped or b"").decode()
+
+
+def interrupted_on_a_terminal(*arguments: str, when: str) -> tuple[int, str]:
+    """The exit code, and what a terminal got on which Ctrl-C is typed once this is shown."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(STATURE, [str(STATURE), *arguments], os.environ | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"})
+    shown, is_typed = b"", False
+    with contextlib.suppress(OSError):  # which is how a terminal ends
+        while part := os.read(terminal, 1 << 16):
+            shown += part
+            if when.encode() in shown and not is_typed:
+                is_typed = os.write(terminal, b"\x03") == 1
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode().replace("\r\n", "\n")
 
 
 def piped(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -158,3 +172,31 @@ def test_progress_is_on_standard_error_of_a_terminal_and_gone_at_the_end(
     assert doing not in in_the_end(both)
     assert json == ""
     assert document.startswith("{")
+
+
+@pytest.mark.parametrize("shown", ["training on nhanes", "epoch "])
+def test_ctrl_c_leaves_a_terminal_as_it_was(tmp_path: Path, shown: str) -> None:
+    long = ("train", "--trainer", "sgd", "--epochs", "100000", "--registry", str(tmp_path / "registry"))
+
+    code, said = interrupted_on_a_terminal(*long, when=shown)
+
+    assert code == 130
+    assert in_the_end(said).endswith("Interrupted: nothing is left half done.\n")
+    assert "training on" not in in_the_end(said)
+    assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")  # the cursor is there again
+    assert not (tmp_path / "registry").exists()
+
+
+def test_an_installation_without_rich_shows_no_progress_and_works(trained: Registry) -> None:
+    code = (
+        "import sys; sys.modules['rich'] = None; sys.stderr.isatty = lambda: True; from model.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "verify", "--registry", str(trained.storage)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    assert "is whole" in done.stdout
