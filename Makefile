@@ -1,5 +1,5 @@
 # make run       installs all, trains on the shipped data if the registry is empty, and serves on 127.0.0.1:8000
-# make test      installs all and runs the checks and the tests
+# make test      installs all and runs the checks and the tests, on every core
 # make test-all  the same and, after it, the tests that take long: containers on a real engine, long crash runs
 # make reliability  runs what docs/reliability.md shows, a quarter of an hour, and writes what it counted there
 # make reference  writes docs/commands.md again, from the commands themselves
@@ -45,7 +45,7 @@ format: install
 
 test: lint
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest -m "not slow"
+	.venv/bin/coverage run -m pytest --numprocesses logical --dist worksteal -m "not slow"
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report --fail-under 95
 

@@ -103,11 +103,17 @@ def _pair(measurements: BaseModel) -> tuple[list[units.Field], list[Any]]:
 
 _PIECE = 1000
 """Lists are validated in pieces of as many, so that no other thread waits for the whole of a long one."""
+_MOST_FIELDS = 100
+"""Of an object in which each field that is not known is named."""
 
 
 def _parse(schema: _Schema[T], body: bytes, maximum_people: int) -> list[T]:
-    """What the body says, in pieces. Too many people are refused before each of them is looked at."""
+    """What the body says, in pieces. Too many of anything is refused before each of it is looked at."""
     document = decode_json(body)
+    for pointer, fields in _objects(document):
+        if len(fields) > _MOST_FIELDS:
+            detail = f"{len(fields):,} fields" + (schema.expected if pointer == "#" else _A_PAIR)
+            raise InvalidMeasurementsError([FieldError(pointer, "unknown_field", detail)])
     for name, value in document.items() if isinstance(document, dict) else ():
         if isinstance(value, list) and len(value) > maximum_people:
             detail = f"{len(value):,} people in one request; at most {maximum_people:,} are answered at once"
@@ -124,6 +130,16 @@ def _parse(schema: _Schema[T], body: bytes, maximum_people: int) -> list[T]:
     if errors:
         raise InvalidMeasurementsError(errors)
     return pieces
+
+
+def _objects(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - whatever was sent
+    """The document and what is in its lists, with the pointer to each, where they are objects."""
+    if isinstance(document, dict):
+        yield "#", document
+        for name, values in document.items():
+            if isinstance(values, list):
+                path = f"#/{escaped(name):.200}"
+                yield from ((f"{path}/{row}", value) for row, value in enumerate(values) if isinstance(value, dict))
 
 
 def _pieces(document: Any) -> Iterator[tuple[int, Any]]:  # noqa: ANN401 - whatever was sent

@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
 
 def install(*packages: str, are_there: Callable[[], object]) -> None:
     """Have these installed, unless they are there. A test that cannot have them is skipped, with the reason."""
-    if are_there():
-        return
+    with turn("apt-get"):
+        if not are_there():
+            _install(*packages)
+            if not are_there():
+                pytest.skip(f"{' '.join(packages)}: installed, and not to be found")
+
+
+def _install(*packages: str) -> None:
     wanted = " ".join(packages)
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         pytest.skip(f"not installed, and only root can; on Debian: apt-get install {wanted}")
@@ -27,5 +34,3 @@ def install(*packages: str, are_there: Callable[[], object]) -> None:
         )
         if done.returncode != 0:
             pytest.skip(f"apt-get could not install {wanted}: {done.stderr[-500:]}")
-    if not are_there():
-        pytest.skip(f"{wanted}: installed, and not to be found")

@@ -31,7 +31,7 @@ def sigmoid(totals: Array) -> Array:
     e⁻ˣ would overflow for a very negative x. There the same fraction is written eˣ / (1 + eˣ); either way the
     exponential is that of -|x|, which is at most 1. Tables are written over: new ones would cost more than the rest.
     """
-    exponential = np.abs(totals)
+    exponential = np.abs(totals, out=np.empty_like(totals))  # a table even for a single number
     np.negative(exponential, out=exponential)
     np.exp(exponential, out=exponential)
     sigmoids: Array = np.maximum(exponential, totals >= 0.0)

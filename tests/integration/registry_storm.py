@@ -162,6 +162,7 @@ def write(storm: Storm, name: str, fate: Fate, acknowledge: Callable[..., None])
         fate.haunt_the_disk()
     registry = storm.registry(fate.wrap)
     chance = random.Random(name)
+    prunes = fate.step in PRUNING_STEPS  # whoever is to die so comes to it, and sooner
     draft = None
     while True:
         with suppress(StorageError, ExpectationError, RefusedError, NotFoundError):
@@ -182,10 +183,10 @@ def write(storm: Storm, name: str, fate: Fate, acknowledge: Callable[..., None])
             acknowledge(
                 kind="moved", number=head.number, transaction=head.record.transaction, sha256=head.sha256, by=name
             )
-            if chance.random() < 0.5 and manifest.number > _NEWEST_KEPT:
+            if (prunes or chance.random() < 0.5) and manifest.number > _NEWEST_KEPT:
                 head = registry.delete(chance.randint(1, manifest.number - _NEWEST_KEPT), by=name)
                 acknowledge(kind="deleted", number=head.number, sha256=head.sha256, by=name)
-            if chance.random() < 0.5:
+            if prunes or chance.random() < 0.5:
                 acknowledge(pruned=[removal.key for removal in pruning.prune(registry, _GRACE)])
 
 

@@ -55,7 +55,9 @@ def test_another_alias_than_champion_is_set_and_can_be_pinned_at_once(client: Fl
 
 @pytest.mark.parametrize("request_", [("PUT", "/aliases/champion", {"version": 2}), ("POST", "/rollback", {})])
 @pytest.mark.parametrize(
-    ("authorization", "status"), [(None, 401), ("Bearer no-such-token", 401), (f"Bearer {READER}", 403)]
+    ("authorization", "status"),
+    [(None, 401), ("Bearer no-such-token", 401), (f"Bearer {READER}", 403)],
+    ids=["nobody", "a stranger", "a reader"],
 )
 def test_who_is_no_admin_changes_nothing(
     client: FlaskClient, trained: Registry, request_: tuple, authorization: str | None, status: int

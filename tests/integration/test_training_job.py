@@ -342,6 +342,7 @@ def test_the_order_of_the_file_and_its_units_do_not_matter_to_gauss_newton(regis
 # How good it is
 
 
+@pytest.mark.slow
 def test_over_twenty_seeds_the_network_is_never_worse_than_logistic_regression_and_mostly_better(
     registry: Registry,
 ) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from end_to_end.running_service import free_port, wait_for
 from stores.store import FOLDER, Store, StoreMissingError, running
+from turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +34,13 @@ _MAIN = "node_modules/azurite/dist/src/blob/main.js"
 def install() -> Path:
     """The script that node runs, installed if this very lock has not been. StoreMissingError."""
     folder = FOLDER / f"azurite-{sha256(_LOCK.read_bytes()).hexdigest()[:16]}"
-    if (folder / "installed").exists():
-        return folder / _MAIN
+    with turn("azurite"):
+        if not (folder / "installed").exists():
+            _install(folder)
+    return folder / _MAIN
+
+
+def _install(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise StoreMissingError("Azurite runs under node and is installed by npm, and one of the two is not there")
@@ -52,7 +58,6 @@ def install() -> Path:
     if done.returncode != 0:
         raise StoreMissingError(f"npm could not install Azurite: {done.stderr[-500:]}")
     (folder / "installed").touch()
-    return folder / _MAIN
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ A store that cannot be had here skips its tests, with the reason.
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import uuid
 from collections import Counter, defaultdict
@@ -19,7 +21,7 @@ from stores.store import Store, StoreMissingError
 from model.registry.storage import Storage, open_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -117,18 +119,28 @@ class Tally:
         self.pruned[label] += pruned
 
 
-_TALLY = pytest.StashKey[Tally]()
+_TALLY = "killed, as JSON"
+"""What a test's tally stands under among the properties of its report, which comes from whichever process ran it."""
 
 
-@pytest.fixture(scope="session")
-def tally(pytestconfig: pytest.Config) -> Tally:
-    return pytestconfig.stash.setdefault(_TALLY, Tally())
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Iterator[Tally]:
+    tally = Tally()
+    yield tally
+    record_property(_TALLY, json.dumps(vars(tally)))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line a store: kills, at how many steps, what was acknowledged, which faults."""
-    tally = config.stash.get(_TALLY, None)
-    if tally is None or not tally.kills:
+    tally = Tally()
+    for report in itertools.chain(*terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport) and report.when == "teardown":
+            for name, value in report.user_properties:
+                if name == _TALLY:
+                    said = json.loads(value)
+                    for label in said["kills"]:
+                        tally(label, **{what: counts[label] for what, counts in said.items() if label in counts})
+    if not tally.kills:
         return
     terminalreporter.section("registry under kill -9")
     for label, kills in tally.kills.items():

@@ -54,7 +54,7 @@ def test_predict_and_read_can_be_left_open_beside_tokens_and_closed_without() ->
         Access.of(Settings(open_scopes="read,admin"))
 
 
-@pytest.mark.parametrize("authorization", [f"bearer {TOKEN}", f"BEARER  {TOKEN} "])
+@pytest.mark.parametrize("authorization", [f"bearer {TOKEN}", f"BEARER  {TOKEN} "], ids=["lower", "upper"])
 def test_the_scheme_is_written_in_any_case(authorization: str) -> None:
     assert "admin" in allowed(Access.of(Settings(tokens=LINE)), authorization)
 
@@ -72,6 +72,7 @@ def test_the_scheme_is_written_in_any_case(authorization: str) -> None:
         f"Bearer {TOKEN[:-1]}",
         "Bearer \udcff",
     ],
+    ids=["none", "empty", "no token", "a space", "no scheme", "another scheme", "longer", "shorter", "no ASCII"],
 )
 def test_what_is_no_valid_token_is_unauthorized_and_told_which_scope(authorization: str | None) -> None:
     with pytest.raises(UnauthorizedError) as refusal:

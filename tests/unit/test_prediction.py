@@ -85,6 +85,7 @@ def test_the_same_person_in_either_units_gets_the_same_answer(version: Version) 
         ({"weight_kg": 73, "height_in": 70}, [("#/height_cm", "missing"), ("#/height_in", "unknown_field")]),
         ({"weight_kg": 73, "height_cm": 182, "a/b~c": 1}, [("#/a~1b~0c", "unknown_field")]),
         ({"weight_kg": 73, "height_cm": 182, "metric": 1}, [("#/metric", "unknown_field")]),
+        ({str(number): 1 for number in range(101)}, [("#", "unknown_field")]),
         ([], [("#", "not_an_object")]),
         (3, [("#", "not_an_object")]),
         ("weight_kg", [("#", "not_an_object")]),
@@ -172,6 +173,8 @@ def test_a_batch_is_all_or_nothing_and_names_every_offender(version: Version) ->
         ("#/instances/1/height_cm", "missing"),
         ("#/more", "unknown_field"),
     ]
+    many = {str(number): 1 for number in range(101)}
+    assert refused({"instances": [3, many]}, version, predict_batch) == [("#/instances/1", "unknown_field")]
     assert refused({}, version, predict_batch) == [("#/instances", "missing")]
     assert refused({"instances": {}}, version, predict_batch) == [("#/instances", "not_a_list")]
 
