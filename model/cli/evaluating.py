@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -50,7 +51,7 @@ def evaluate(
 
     registry = open_registry(registry_path, model)
     number = resolve(registry, name, registry.head())
-    with progress(f"measuring version {number} on {data}", quiet=as_json):
+    with progress(f"measuring version {number} on {Path(data).name}", quiet=as_json):
         found = evaluate_elsewhere(registry, number, data, female_code=female_code, skip_bad_rows=bad_rows == "skip")
     people = found.people
     trained_on = (
@@ -112,7 +113,7 @@ def recalibrate(
     asked = recalibration.Settings(
         version=number, data=data, skip_bad_rows=bad_rows == "skip", thresholds=dict(thresholds), **settings
     )
-    with progress(f"recalibrating version {number} on {data}", quiet=as_json):
+    with progress(f"recalibrating version {number} on {Path(data).name}", quiet=as_json):
         outcome = recalibration.run(asked, registry, by=whoami())
     show_result(outcome_as_json(registry, outcome), outcome_in_words(registry, outcome), as_json=as_json)
     if not as_json:

@@ -109,7 +109,7 @@ def _run(asked: Settings, registry: Registry, record: Recording, *, by: str, qui
     """The training job, telling how it goes."""
     from model.training import job  # noqa: PLC0415
 
-    with progress(f"training on {asked.data}", steps=job.epochs_of(asked), quiet=quiet) as reached:
+    with progress(f"training on {Path(asked.data).name}", steps=job.epochs_of(asked), quiet=quiet) as reached:
 
         def on_epoch(epoch: int, loss: float) -> None:
             reached(epoch)
