@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from flask import Response, render_template
 from markupsafe import Markup, escape
 
-from service.openapi.document import document
 from service.page import as_page
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ def add_api_page(app: Flask) -> None:
 
     @cache
     def described() -> Document:
+        from service.openapi.document import document  # noqa: PLC0415 - it takes long to import, and few ask for it
+
         return document(metadata.version("stature"))
 
     @cache

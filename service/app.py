@@ -17,10 +17,11 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from service import administration, errors, prediction
 from service.access import Access
 from service.api_page import add_api_page
+from service.browsers import OF_EVERY_ANSWER, REPORT_POLICY, Origins
 from service.explanation import explained
 from service.live_models import LiveModels
-from service.observation import UNKNOWN_ROUTE, Observer
-from service.page import REPORT_POLICY, add_page, as_page
+from service.observation import UNKNOWN_ROUTE, Observer, template
+from service.page import add_page, as_page
 from service.request_id import request_id
 from service.settings import Settings
 from service.trace import trace_id
@@ -61,8 +62,11 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
     add_page(app)
     add_api_page(app)
     app.before_request(_take_request_id)
+    if settings.cors_origins:
+        _add_origins(app, Origins(settings.cors_origins))
     app.before_request(_checked_by(Access.of(settings)))
     app.after_request(_name_request)
+    app.after_request(_tell_browser)
     app.register_error_handler(Exception, _problem)
     return app
 
@@ -179,13 +183,33 @@ def _add_observation(app: Flask, observer: Observer) -> None:
     @app.after_request
     def finished(response: Response) -> Response:
         rule = request.url_rule
-        route = UNKNOWN_ROUTE if rule is None else rule.rule
+        route = UNKNOWN_ROUTE if rule is None else template(rule.rule)
         traceparent = request.headers.get("traceparent")
         trace = trace_id(traceparent)
         if trace is not None and traceparent is not None:
             response.headers["traceparent"] = traceparent
         seconds = time.perf_counter() - g.started
         observer.finished(route, response.status_code, seconds, g.version, g.request_id, trace)
+        return response
+
+
+def _add_origins(app: Flask, origins: Origins) -> None:
+    """What pages of other origins are told; a browser asks about a path in advance, and then sends no token."""
+
+    @app.before_request
+    def preflight() -> Response | None:
+        if request.method != "OPTIONS" or request.url_rule is None or request.origin not in origins:
+            return None
+        if "Access-Control-Request-Method" not in request.headers:
+            return None
+        headers = origins.of_preflight(", ".join(sorted(request.url_rule.methods or ())))
+        response = Response(status=204, headers=headers)
+        del response.headers["Content-Type"]
+        return response
+
+    @app.after_request
+    def answered(response: Response) -> Response:
+        response.headers.update(origins.of_answer(request.origin))
         return response
 
 
@@ -259,6 +283,12 @@ def _take_request_id() -> None:
 
 def _name_request(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
+    return response
+
+
+def _tell_browser(response: Response) -> Response:
+    for name, value in OF_EVERY_ANSWER.items():
+        response.headers.setdefault(name, value)
     return response
 
 

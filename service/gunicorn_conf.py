@@ -72,8 +72,8 @@ class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - gunicorn ships
 def when_ready(server: Arbiter) -> None:
     """Before the first fork: what is there now stays, and no collection of garbage shall copy its pages."""
     del server
-    gc.collect()
     gc.freeze()
+    gc.enable()  # `stature serve` puts it off until all is imported, which leaves a few hundred objects of garbage
 
 
 def on_starting(server: Arbiter) -> None:

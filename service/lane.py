@@ -25,6 +25,7 @@ from a2wsgi import WSGIMiddleware
 from service import errors
 from service.access import Access
 from service.app import PREDICTIONS, create_app
+from service.browsers import OF_EVERY_ANSWER, Origins
 from service.live_models import LiveModels
 from service.observation import UNKNOWN_ROUTE, Observer
 from service.request_id import request_id
@@ -32,7 +33,7 @@ from service.settings import Settings
 from service.trace import trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 
     from flask import Flask
 
@@ -48,44 +49,51 @@ if TYPE_CHECKING:
 
 CROWDED = "stature.crowded"
 """The extension of a request's scope by which the server says that it has too many connections."""
-ANSWER = "stature.answer"
-"""The extension by which the server takes a whole answer of status 200 at once, instead of two messages."""
 _NONE: dict[str, Any] = {}
 
 _LARGE_BODY_BYTES = 16 << 10
 """A few hundred people: half a millisecond."""
 _SWITCH_SECONDS = 0.0005
 """How long a thread may compute before another one has its turn; Python's own is 5 ms."""
+_KEPT_BYTES = 2 << 20
+"""What ten thousand people take, and a little more: so much memory stays at hand when an answer is out."""
 _FLASK_THREADS = 8
 _PROBES = ("/livez", "/readyz")
 _PINNED = re.compile(r"/versions/([^/]+)/predict(/batch|/columns)?")
-_PROBLEM = [(b"content-type", errors.CONTENT_TYPE.encode())]
 _JSON = (b"application/json", b"application/json; charset=utf-8")
 
 
 class _Route(NamedTuple):
-    """A route as Flask writes it, what predicts, and the version that is pinned: a number or an alias."""
+    """A route as people write it, what predicts, and the version that is pinned: a number or an alias."""
 
-    rule: str
+    template: str
     predict: Predict
     version: str | None = None
 
 
-class _Told(NamedTuple):
-    """What the headers of a request say that a prediction asks for. Who says one of them twice has said nothing."""
-
-    content_type: bytes | None
-    request_id: str | None
-    authorization: str | None
-    traceparent: str | None
-
-
 class _Asked(NamedTuple):
-    """A request for a prediction, and when it came, in seconds of the performance counter."""
+    """A request for a prediction, its name, and when it came, in seconds of the performance counter."""
 
     route: _Route
-    told: _Told
+    name: str
+    authorization: str | None
+    traceparent: str | None
     at: float
+
+
+class Answer(NamedTuple):
+    """A whole answer, but for the headers that the server adds."""
+
+    status: int
+    head: bytes
+    """A line for each header."""
+    body: bytes
+
+    @property
+    def headers(self) -> Headers:
+        """The same lines as ASGI has them."""
+        pairs = (line.split(b": ", 1) for line in self.head.splitlines())
+        return [(name, value) for name, value in pairs]
 
 
 _CHAMPION_ROUTES = {
@@ -124,13 +132,32 @@ class Lane:
             except _GoneError:
                 pass
 
+    def answer_at_once(self, scope: Scope, body: bytes) -> Answer | None:
+        """The answer to a request that is all there, without a task of its own.
+
+        It is what a call would send. None where the request is no ordinary prediction, or has something to wait for:
+        then it has to be called, and nothing was counted.
+        """
+        asked = _asked(scope)
+        if asked is None or len(body) > self._small_bytes:
+            return None
+        version = None
+        try:
+            self._access.check(asked.authorization, "predict")
+            name = asked.route.version
+            version = self._live_models.champion() if name is None else self._live_models.aliased(name)
+            if version is None:
+                return None
+            prediction = self._observer.predict(asked.route.predict, body, version, self._settings.maximum_people)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a problem
+            return self._problem(asked, error, version)
+        return self._answered(asked, prediction, version)
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A prediction here, and everything else, as well as whatever is unusual about a prediction, in Flask."""
-        route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
-        told = _told(scope["headers"])
-        plain = scope["method"] == "POST" and told.content_type in _JSON and not scope["query_string"]
-        if route is not None and plain:
-            await self._predict(_Asked(route, told, time.perf_counter()), scope, receive, send)
+        asked = _asked(scope)
+        if asked is not None:
+            await _send(send, await self._predict(asked, receive))
         else:
             try:
                 with self._keeping():
@@ -140,39 +167,36 @@ class Lane:
             except errors.OverloadedError:
                 await self._refuse(scope, send)
 
-    async def _predict(self, asked: _Asked, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for a prediction."""
-        route, name, version = asked.route, request_id(asked.told.request_id), None
+    async def _predict(self, asked: _Asked, receive: Receive) -> Answer:
+        """The answer to a request for a prediction."""
+        version = None
         try:
-            self._access.check(asked.told.authorization, "predict")
-            version = self._live_models.champion() if route.version is None else await self._pinned(route.version)
-            message = await receive()
-            if not message.get("more_body", True) and len(message["body"]) <= self._small_bytes:
-                most = self._settings.maximum_people
-                prediction = self._observer.predict(route.predict, message["body"], version, most)
-            else:
-                prediction = await self._predict_in_pieces(message, receive, route.predict, version)
+            self._access.check(asked.authorization, "predict")
+            name = asked.route.version
+            version = self._live_models.champion() if name is None else await self._pinned(name)
+            prediction = await self._predict_in_pieces(await receive(), receive, asked.route.predict, version)
         except _GoneError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a problem
-            known = errors.told(error, name, route.rule)
-            self._finished(asked, name, known.status, version)
-            headers = [(key.lower().encode(), value.encode()) for key, value in known.headers().items()]
-            headers = [*_PROBLEM, *headers, *_traced(asked.told)]
-            await _send(send, known.status, headers, errors.problem(known, name), name)
-        else:
-            number, digest = version.manifest.number, version.manifest.digest
-            self._finished(asked, name, 200, version)
-            traced = _traced(asked.told)
-            answer = None if traced else scope.get("extensions", _NONE).get(ANSWER)
-            if answer is None or not answer(_head(number, digest), name, prediction.body):
-                await _send(send, 200, [*_headers(number, digest), *traced], prediction.body, name)
+            return self._problem(asked, error, version)
+        return self._answered(asked, prediction, version)
 
-    def _finished(self, asked: _Asked, name: str, status: int, version: Version | None) -> None:
-        """Remember the request of this name."""
+    def _answered(self, asked: _Asked, prediction: Prediction, version: Version) -> Answer:
+        self._finished(asked, 200, version)
+        manifest = version.manifest
+        head = _head(manifest.number, manifest.digest, len(prediction.body), asked.name)
+        return Answer(200, head + _traced(asked.traceparent), prediction.body)
+
+    def _problem(self, asked: _Asked, error: Exception, version: Version | None) -> Answer:
+        known = errors.told(error, asked.name, asked.route.template)
+        self._finished(asked, known.status, version)
+        return _refusal(known, asked.name, _traced(asked.traceparent))
+
+    def _finished(self, asked: _Asked, status: int, version: Version | None) -> None:
+        """Remember the request."""
         number = None if version is None else version.manifest.number
-        trace, seconds = trace_id(asked.told.traceparent), time.perf_counter() - asked.at
-        self._observer.finished(asked.route.rule, status, seconds, number, name, trace)
+        trace, seconds = trace_id(asked.traceparent), time.perf_counter() - asked.at
+        self._observer.finished(asked.route.template, status, seconds, number, asked.name, trace)
 
     async def _pinned(self, name: str) -> Version:
         version = self._live_models.aliased(name)
@@ -224,24 +248,51 @@ class Lane:
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
-        self._observer.turned_away(UNKNOWN_ROUTE if route is None else route.rule)
-        name_of_request = request_id(_told(scope["headers"]).request_id)
-        refused = errors.OverloadedError()
-        headers = [*_PROBLEM, *((key.lower().encode(), value.encode()) for key, value in refused.headers().items())]
-        if CROWDED in scope.get("extensions", ()):
-            headers.append((b"connection", b"close"))
-        await _send(send, refused.status, headers, errors.problem(refused, name_of_request), name_of_request)
+        self._observer.turned_away(UNKNOWN_ROUTE if route is None else route.template)
+        closed = b"connection: close\r\n" if CROWDED in scope.get("extensions", _NONE) else b""
+        await _send(send, _refusal(errors.OverloadedError(), request_id(_told(scope["headers"])[1]), closed))
 
 
-def from_environment() -> Lane:
+class WithOrigins:
+    """The lane for pages of these origins too. What Flask answers says so already."""
+
+    def __init__(self, lane: Lane, origins: Origins) -> None:
+        self._lane = lane
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name.lower().encode(), value.encode()) for name, value in self._told(scope)]
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start" and headers[0] not in message["headers"]:
+                message["headers"] = [*message["headers"], *headers]
+            await send(message)
+
+        await self._lane(scope, receive, tell)
+
+    def answer_at_once(self, scope: Scope, body: bytes) -> Answer | None:
+        answer = self._lane.answer_at_once(scope, body)
+        return answer and answer._replace(head=answer.head + _lines(self._told(scope)))
+
+    def _told(self, scope: Scope) -> Iterable[tuple[str, str]]:
+        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        return self._origins.of_answer(",".join(given)).items()
+
+
+def from_environment() -> Lane | WithOrigins:
     """What gunicorn calls in each worker: settings, registry, the watcher, Flask, the lane."""
     settings = Settings.from_environment(os.environ)
     live_models = LiveModels.following(settings)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    return Lane(settings, live_models, create_app(settings, live_models))
+    # glibc gives memory back as soon as 128 KiB are free, and the kernel clears it anew for the next body, which took a
+    # fifth of its time. Once more was taken and freed in one piece, it keeps twice as much.
+    bytearray(_KEPT_BYTES)
+    lane = Lane(settings, live_models, create_app(settings, live_models))
+    return WithOrigins(lane, Origins(settings.cors_origins)) if settings.cors_origins else lane
 
 
-def _told(headers: Headers) -> _Told:
+def _told(headers: Headers) -> tuple[bytes | None, str | None, str | None, str | None]:
+    """Content type, request id, authorization and traceparent. Who says one of them twice has said nothing."""
     content_type = given_id = authorization = traceparent = None
     for name, value in headers:
         if name == b"content-type":
@@ -252,14 +303,19 @@ def _told(headers: Headers) -> _Told:
             authorization = value.decode("latin-1") if authorization is None else ""
         elif name == b"traceparent":
             traceparent = value.decode("latin-1") if traceparent is None else ""
-    return _Told(content_type, given_id, authorization, traceparent)
+    return content_type, given_id, authorization, traceparent
 
 
-def _traced(told: _Told) -> Headers:
-    """The header of an answer that names the trace it belongs to, if any."""
-    if told.traceparent is None or trace_id(told.traceparent) is None:
-        return []
-    return [(b"traceparent", told.traceparent.encode())]
+def _asked(scope: Scope) -> _Asked | None:
+    """The request, where it is for a prediction and an ordinary one."""
+    at = time.perf_counter()
+    route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
+    if route is None or scope["method"] != "POST" or scope["query_string"]:
+        return None
+    content_type, given_id, authorization, traceparent = _told(scope["headers"])
+    if content_type not in _JSON:
+        return None
+    return _Asked(route, request_id(given_id), authorization, traceparent, at)
 
 
 def _pinned_route(scope: Scope) -> _Route | None:
@@ -267,29 +323,46 @@ def _pinned_route(scope: Scope) -> _Route | None:
     pinned = _PINNED.fullmatch(scope["path"])
     if pinned is None or b"%" in scope["raw_path"]:  # `%2f` is no slash between names, and Flask knows what it is
         return None
-    return _Route("/versions/<name>/predict" + (pinned[2] or ""), PREDICTIONS[pinned[2] or ""], pinned[1])
+    return _Route("/versions/{name}/predict" + (pinned[2] or ""), PREDICTIONS[pinned[2] or ""], pinned[1])
 
 
-async def _send(send: Send, status: int, headers: Headers, content: bytes, name_of_request: str) -> None:
-    headers = [*headers, (b"content-length", b"%d" % len(content)), (b"x-request-id", name_of_request.encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+async def _send(send: Send, answer: Answer) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _lines(headers: Iterable[tuple[str, str]]) -> bytes:
+    """Headers as they stand in a head; HTTP does not mind how they are written, and ASGI wants small letters."""
+    return "".join(f"{name.lower()}: {value}\r\n" for name, value in headers).encode()
+
+
+def _head(number: int, digest: str, length: int, name_of_request: str) -> bytes:
+    """The head of an answer of this version."""
+    return b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (
+        _identity(number, digest),
+        length,
+        name_of_request.encode(),
+    )
 
 
 @lru_cache(64)
-def _headers(number: int, digest: str) -> Headers:
-    """The headers of every answer of a version."""
-    return [
-        (b"content-type", b"application/json"),
-        (b"x-model-version", str(number).encode()),
-        (b"x-model-digest", digest.encode()),
-    ]
+def _identity(number: int, digest: str) -> bytes:
+    """What the head of every answer of a version says."""
+    told = {"Content-Type": "application/json", "X-Model-Version": str(number), "X-Model-Digest": digest}
+    return _lines((told | OF_EVERY_ANSWER).items())
 
 
-@lru_cache(64)
-def _head(number: int, digest: str) -> bytes:
-    """The same as they are sent."""
-    return b"".join(b"%b: %b\r\n" % header for header in _headers(number, digest))
+def _traced(traceparent: str | None) -> bytes:
+    """The line that names the trace an answer belongs to, if any."""
+    return b"" if trace_id(traceparent) is None else f"traceparent: {traceparent}\r\n".encode()
+
+
+def _refusal(error: errors.ServiceError, name_of_request: str, more: bytes) -> Answer:
+    """A problem as an answer, with more lines in its head."""
+    body = errors.problem(error, name_of_request)
+    told = {"Content-Type": errors.CONTENT_TYPE, **error.headers(), **OF_EVERY_ANSWER}
+    told |= {"Content-Length": str(len(body)), "X-Request-Id": name_of_request}
+    return Answer(error.status, _lines(told.items()) + more, body)
 
 
 def _for_wsgi(scope: Scope) -> Scope:

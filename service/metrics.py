@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.predictor import likelier
 from service.slots import DIRECTORY_VARIABLE, Slots
 from service.window import REASONS, Window
 
@@ -101,7 +100,7 @@ class Metrics:
                 numbers = self._predictions_of(version)
             if isinstance(probabilities, float):
                 numbers[bisect_left(PROBABILITIES, probabilities)] += 1.0
-                numbers[-2 if likelier(probabilities) == "female" else -3] += 1.0
+                numbers[-2 if probabilities >= 0.5 else -3] += 1.0  # noqa: PLR2004 - as `likelier` has it
                 numbers[-1] += probabilities
                 self._batches[0] += 1.0
                 self._batches[-1] += 1.0

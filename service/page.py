@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response, request
 
+from service.browsers import PAGE_POLICY
 from service.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -15,15 +16,6 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).with_name("static")
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-REPORT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
-"""Of what comes out of the registry, which others may write: it can run nothing and fetch nothing."""
 
 
 def add_page(app: Flask) -> None:
@@ -46,8 +38,6 @@ def as_page(content: bytes, suffix: str, policy: str = PAGE_POLICY, *, lasting: 
     """For a browser, which asks anew each time and is mostly answered by 304; or never again, where it is for good."""
     response = Response(content, mimetype=_MEDIA_TYPES[suffix])
     response.headers["Content-Security-Policy"] = policy
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable" if lasting else "private, no-cache"
     response.set_etag(sha256(content).hexdigest())
     response.make_conditional(request)

@@ -12,6 +12,7 @@ infinite: it is outside the domain, as everything is here that is not an adult's
 from __future__ import annotations
 
 import re
+import struct
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def columns(body: bytes, maximum_people: int) -> Array | None:
             weights = _column(body, *lists[weight_field.name], weight_field)
             heights = _column(body, *lists[height_field.name], height_field)
             if weights is not None and heights is not None and len(weights) == len(heights) <= maximum_people:
-                return np.column_stack([weights, heights])
+                return np.array([weights, heights]).T  # each column in one piece, as all that follows goes through them
     return None
 
 
@@ -82,14 +83,14 @@ def batch(body: bytes, maximum_people: int) -> Array | None:
             return None
         if pair is None:
             pair = _METRIC if type(instances[0]) is dict and "weight_kg" in instances[0] else _IMPERIAL
-        measurements = np.empty((len(instances), 2))
-        for column, field in enumerate(pair):
+        measurements = np.empty((2, len(instances)))
+        for column, field in zip(measurements, pair, strict=True):
             values = _canonical(map(itemgetter(field.name), instances), len(instances), field)
             if values is None:
                 return None
-            measurements[:, column] = values
+            column[:] = values
         pieces.append(measurements)
-    return np.concatenate(pieces) if pieces else None
+    return np.concatenate(pieces, axis=1).T if pieces else None
 
 
 _PIECE_BYTES = 32 << 10
@@ -140,7 +141,7 @@ def _column(body: bytes, start: int, end: int, field: units.Field) -> Array | No
 def _canonical(values: Iterable[float], count: int, field: units.Field) -> Array | None:
     """Pounds or inches; None where any of them is no number or is outside the domain."""
     try:
-        given = np.fromiter(values, np.float64, count)
-    except (KeyError, TypeError, ValueError):  # another name, or a list or an object where a number belongs
+        given = np.frombuffer(struct.pack(f"{count}d", *values))  # in half the time of `fromiter`
+    except (KeyError, TypeError, struct.error):  # another name, or a list or an object where a number belongs
         return None
     return field.to_canonical(given) if ((given >= field.minimum) & (given <= field.maximum)).all() else None

@@ -110,13 +110,13 @@ def _probabilities(version: Version, measurements: Array) -> Array:
 
 def _numbers(values: NDArray[Any]) -> bytes:
     """Numbers as JSON has them, without brackets: of each the shortest digits that read back the same."""
-    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].replace(b",", b", ")
+    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
 
 
 def _each_number(values: NDArray[Any]) -> Iterator[bytes]:
     """The same one by one, made in pieces, so that no other thread waits for all of them."""
     for start in range(0, len(values), _PIECE):
-        yield from _numbers(values[start : start + _PIECE]).split(b", ")
+        yield from _numbers(values[start : start + _PIECE]).split(b",")
 
 
 _PIECE = 4096

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from model.errors import SettingsError
 from model.registry.manifest import Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_ORIGIN = re.compile(
+    r"(http(?!.*:80$)|https(?!.*:443$))://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?"  # no port that is usual
+)
+
+
+def _listed(given: Any) -> Any:  # noqa: ANN401 - whatever a setting may be
+    """What stands between commas."""
+    return tuple(filter(None, (one.strip() for one in given.split(",")))) if isinstance(given, str) else given
+
+
+def _as_browsers_say(origin: str) -> str:
+    if not _ORIGIN.fullmatch(origin):
+        raise PydanticCustomError(
+            "origin",
+            "{origin} is no origin as a browser says it: scheme, host in small letters and, unless it is the usual "
+            "one, port, with nothing behind it, such as https://example.org",
+            {"origin": repr(origin)},
+        )
+    return origin
+
+
+Origin = Annotated[str, AfterValidator(_as_browsers_say)]
 
 
 class Settings(BaseModel):
@@ -34,6 +60,8 @@ class Settings(BaseModel):
     open_scopes: str | None = None
     """Which of predict and read need no token, with commas between. Where it is not given: both while there is no
     token at all, none as soon as there is one."""
+    cors_origins: Annotated[tuple[Origin, ...], BeforeValidator(_listed)] = ()
+    """Pages of which other origins may ask, with commas between."""
     log_requests: Literal["problems", "all"] = "problems"
     """Which requests are logged: those that fail, are refused or are slow; or all but probes and scrapes."""
     slow_seconds: Annotated[float, Field(gt=0.0)] = 1.0

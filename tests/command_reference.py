@@ -34,6 +34,12 @@ def with_reference(page: str) -> str:
     return re.sub(f"{BEGIN}.*{END}", lambda _: reference(), page, flags=re.DOTALL)
 
 
+def command_named(name: str) -> click.Command:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    return command
+
+
 def _exit_codes() -> Iterator[str]:
     yield from ("", "| exit code | |", "|---|---|")
     yield from (f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items())
@@ -41,14 +47,14 @@ def _exit_codes() -> Iterator[str]:
 
 def _shared() -> Iterator[str]:
     yield from ("", "## What the commands share")
-    yield from _options(main.commands["show"], lambda option: option.name in SHARED)
+    yield from _options(command_named("show"), lambda option: option.name in SHARED)
 
 
 def _sections() -> Iterator[str]:
     for title, commands in SECTIONS.items():
         yield from ("", f"## {title}")
-        for command in commands:
-            yield from _command(command, str(command.name))
+        for name in commands:
+            yield from _command(command_named(name), name)
 
 
 def _command(command: click.Command, name: str) -> Iterator[str]:
@@ -60,7 +66,7 @@ def _command(command: click.Command, name: str) -> Iterator[str]:
     yield from ("", f"### {name}", "", f"`{usage}`", "", inspect.cleandoc(command.help or ""))
     taken = {option.name for option in command.params}
     if lacking := [name for name in SHARED if name not in taken]:
-        flags = [option.opts[0] for option in main.commands["show"].params if option.name in lacking]
+        flags = [option.opts[0] for option in command_named("show").params if option.name in lacking]
         yield from ("", f"Of what the commands share, it does not take {', '.join(f'`{flag}`' for flag in flags)}.")
     yield from _options(command, lambda option: option.name not in SHARED)
     yield from ("", "```text", *(line.strip() for line in (command.epilog or "").splitlines()[2:]), "```")

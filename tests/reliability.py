@@ -19,42 +19,44 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 BEGIN, END = "<!-- begin counts -->\n", "<!-- end counts -->\n"
 SECTIONS = {
-    "Load": ("test_endurance", "test_hot_reload", "test_lanes"),
-    "Faults and crashes": ("test_registry_crashes", "test_adversity", "test_every_number"),
+    "Load": ("test_endurance", "test_hot_reload", "test_recycling", "test_lanes"),
+    "Faults and crashes": ("test_registry_crashes", "test_adversity", "test_clock", "test_every_number"),
     "Bad input": ("test_malformed_http", "test_abuse", "test_limits", "test_version", "test_plain_reading"),
-    "Doors": ("test_tokens", "test_access", "test_administration"),
+    "Doors": ("test_tokens", "test_access", "test_administration", "test_browsers"),
 }
 
 
 class Counts:
     """The cases of each test, and the sums of what they recorded, by module and sentence."""
 
-    def __init__(self) -> None:
+    def __init__(self, passed: list[pytest.Item]) -> None:
         self.rows: dict[str, dict[str, Counter[str]]] = {}
-
-    def add(self, item: pytest.Item) -> None:
-        name = getattr(item, "originalname", item.name)
-        sentence = name.removeprefix("test_").replace("_", " ")
-        row = self.rows.setdefault(item.path.stem, {}).setdefault(sentence, Counter())
-        row["cases"] += 1
-        for what, count in item.user_properties:
-            if isinstance(count, int):
-                row[what] += count
+        for item in passed:
+            name = getattr(item, "originalname", item.name)
+            sentence = name.removeprefix("test_").replace("_", " ")
+            row = self.rows.setdefault(item.path.stem, {}).setdefault(sentence, Counter())
+            row["cases"] += 1
+            for what, count in item.user_properties:
+                if isinstance(count, int):
+                    row[what] += count
 
     def tables(self) -> Iterator[str]:
         for section, modules in SECTIONS.items():
-            yield f"## {section}\n\n| what was shown | how often |\n|---|---|\n"
+            yield f"## {section}\n\n| what was shown | what was counted |\n|---|---|\n"
             for module in modules:
                 for sentence, row in self.rows.get(module, {}).items():
-                    shown = {what: count for what, count in row.items() if what != "cases" or row.total() == count}
-                    counted = ", ".join(
-                        f"{count:,} {what.removesuffix('s') if count == 1 else what}" for what, count in shown.items()
-                    )
+                    shown = sorted((what, count) for what, count in row.items() if what != "cases" or len(row) == 1)
+                    counted = "; ".join(f"{count:,} {_in_number(what, count)}" for what, count in shown)
                     yield f"| {sentence} | {counted} |\n"
             yield "\n"
 
 
-_counts = Counts()
+def _in_number(what: str, count: int) -> str:
+    """One answer, two answers."""
+    return re.sub(r"^(\w+?)s\b", r"\1", what) if count == 1 else what
+
+
+_passed: list[pytest.Item] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,12 +73,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
     if call.when == "call" and report.passed:
-        _counts.add(item)
+        _passed.append(item)
     return report
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if session.config.getoption("--write-reliability") and exitstatus == pytest.ExitCode.OK:
         page = PAGE.read_text(encoding="utf-8")
-        counted = BEGIN + "".join(_counts.tables()).rstrip() + "\n" + END
+        counted = BEGIN + "".join(Counts(_passed).tables()).rstrip() + "\n" + END
         PAGE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: counted, page, flags=re.DOTALL), encoding="utf-8")

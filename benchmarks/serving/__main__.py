@@ -113,6 +113,7 @@ def _round(bench: Bench, names: Sequence[str], results: Results, *, title: str) 
                 bench.measure_rows(name, server, results)
             if name == "stature":
                 bench.measure_scaling(name, server, results)
+                bench.measure_company(name, server, results)
 
 
 @contextlib.contextmanager

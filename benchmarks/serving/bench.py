@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.serving.company import promotions
 from benchmarks.serving.failure import FailureError
 from benchmarks.serving.load import put_load
 from benchmarks.serving.peers.network import Network
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from benchmarks.serving.environments import Installed
+    from benchmarks.serving.load import Load
     from benchmarks.serving.processes import Running
     from benchmarks.serving.questions import Form
     from benchmarks.serving.results import Results
@@ -101,11 +105,12 @@ class Bench:
                 results.add(name, **{f"{kind}_rows_per_second": load.requests_per_second * ROWS})
 
     def measure_scaling(self, name: str, server: Server, results: Results) -> None:
-        """One worker and the load together on one core, then two workers and the load together on two."""
+        """One worker and the load together on one core, then two workers and twice the load together on two."""
         for workers, cores in ((1, SERVER_CORE), (2, BOTH_CORES)):
             with self._start(server, cores, workers) as service:
                 body = server.form.body([MEASURED])
-                ask = partial(put_load, service.port, server.form.path, body, connections=CONNECTIONS, cores=cores)
+                connections = CONNECTIONS * workers
+                ask = partial(put_load, service.port, server.form.path, body, connections=connections, cores=cores)
                 ask(seconds=1)
                 load = ask(seconds=self.seconds)
                 self._check(service, server)
@@ -116,6 +121,32 @@ class Bench:
                         f"memory_mib_with_{workers}": service.memory_mib(),
                     },
                 )
+
+    def measure_company(self, name: str, server: Server, results: Results) -> None:
+        """How long a caller of single predictions waits: alone, beside a caller of large batches, beside promotions."""
+        batch = server.many["batch"]
+        with self._start(server, SERVER_CORE) as service:
+            ask = partial(put_load, service.port, connections=1, seconds=self.seconds, cores=LOAD_CORE)
+            one = partial(ask, server.form.path, server.form.body([MEASURED]))
+            _add_wait(results, name, "alone", one())
+            with ThreadPoolExecutor() as pool:
+                many = pool.submit(ask, batch.path, batch.body(some_people(ROWS)))
+                _add_wait(results, name, "batches", one())
+                many.result()
+        registry = self.folder / "promotions"
+        shutil.copytree(self.folder / "registry", registry)
+        stature = str(self.installed["stature"].programs / "stature")
+        _run([stature, "train", "--hidden", "3", "--promote", "never", "--registry", str(registry)])
+        following = replace(
+            server,
+            command=server.command.replace("{folder}/registry", "{folder}/promotions"),
+            settings={**server.settings, "STATURE_POLL_SECONDS": "0.01"},
+        )
+        with self._start(following, SERVER_CORE) as service, promotions(registry) as made:
+            ask = partial(put_load, service.port, connections=1, seconds=self.seconds, cores=LOAD_CORE)
+            _add_wait(results, name, "promotions", ask(server.form.path, server.form.body([MEASURED])))
+            results.add(name, promotions_per_second=made() / self.seconds)
+        shutil.rmtree(registry)
 
     def _start(self, server: Server, cores: str, workers: int = 1) -> AbstractContextManager[Running]:
         ports = {"port": free_port(), "port_2": free_port(), "port_3": free_port()}
@@ -159,6 +190,17 @@ class Bench:
             "BENCHMARK_HELLO": hello(self.network),
             **settings,
         }
+
+
+def _add_wait(results: Results, name: str, company: str, load: Load) -> None:
+    results.add(
+        name,
+        **{
+            f"p50_{company}": load.p50_milliseconds,
+            f"p99_{company}": load.p99_milliseconds,
+            f"p999_{company}": load.p999_milliseconds,
+        },
+    )
 
 
 def _run(command: list[str], environment: Mapping[str, str] | None = None) -> None:

@@ -72,5 +72,6 @@ def goals(hello: str) -> Iterator[Goal]:
     )
     yield Goal("start to the first right answer / FastAPI", 1, _ratio("start_seconds", "fastapi"), at_least=False)
     yield Goal("memory of two workers together, MiB", 110, _of("memory_mib_with_2"), at_least=False, digits=0)
+    yield Goal("p99 beside a caller of batches of 10,000, ms", 5, _of("p99_batches"), at_least=False)
     yield Goal("rows a second in columns of 10,000", 5e6, _of("columns_rows_per_second"), digits=0)
     yield Goal("rows a second in batches of 10,000", 1.2e6, _of("batch_rows_per_second"), digits=0)

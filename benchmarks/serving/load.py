@@ -22,6 +22,7 @@ class Load:
     requests_per_second: float
     p50_milliseconds: float
     p99_milliseconds: float
+    p999_milliseconds: float
 
 
 def put_load(
@@ -46,4 +47,4 @@ def put_load(
         # A machine that is busy otherwise: for longer, then.
         return put_load(port, path, body, connections=connections, seconds=4 * seconds, cores=cores, close=close)
     rate = 1e6 * measured["requests"] / measured["microseconds"]
-    return Load(measured["requests"], rate, measured["p50"] / 1000.0, measured["p99"] / 1000.0)
+    return Load(measured["requests"], rate, *(measured[which] / 1000.0 for which in ("p50", "p99", "p999")))

@@ -8,16 +8,13 @@ is at work.
 
 from __future__ import annotations
 
-import asyncio
-import importlib.util
-import io
 import math
 import os
 import signal
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import service
 from benchmarks.metrics import microseconds_a_request
@@ -25,6 +22,7 @@ from benchmarks.serving.questions import MEASURED, PERSON
 from model.registry.registry import Registry
 from model.registry.storage import open_storage
 from service import prediction
+from service.lane import from_environment
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,32 +67,7 @@ def microseconds(registry: Path, results: Results, hello: str) -> str:
 def _application(settings: Settings) -> Callable[[], None]:
     """One POST /predict to what gunicorn is given, without a server."""
     os.environ["STATURE_REGISTRY"] = settings.registry
-    if importlib.util.find_spec("service.lane"):
-        return _asgi(importlib.import_module("service.lane").from_environment())
-    return _wsgi(importlib.import_module("service.app").from_environment())
-
-
-def _wsgi(application: Any) -> Callable[[], None]:  # noqa: ANN401 - any WSGI application
-    environ = {
-        "REQUEST_METHOD": "POST",
-        "PATH_INFO": "/predict",
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "8000",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": str(len(_BODY)),
-        "wsgi.url_scheme": "http",
-    }
-
-    def ask() -> None:
-        answer = application(environ | {"wsgi.input": io.BytesIO(_BODY)}, lambda *_: None)
-        b"".join(answer)
-        answer.close()
-
-    return ask
-
-
-def _asgi(application: Any) -> Callable[[], None]:  # noqa: ANN401 - any ASGI application
+    application = from_environment()
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -115,23 +88,10 @@ def _asgi(application: Any) -> Callable[[], None]:  # noqa: ANN401 - any ASGI ap
         "state": {},
     }
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": _BODY, "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        if message.get("status", 200) != 200:
-            raise RuntimeError(f"answered {message}")
-
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-
     def ask() -> None:
-        steps = application(dict(scope), receive, send).__await__()
-        try:
-            next(steps)  # what waits for nothing is done in one step, without a loop
-        except StopIteration:
-            return
-        raise RuntimeError("the application waits for something")
+        answer = application.answer_at_once(dict(scope), _BODY)
+        if answer is None or answer.status != 200:
+            raise RuntimeError(f"answered {answer}")
 
     return ask
 

@@ -34,8 +34,11 @@ def report(
         "10,000 a request, four connections: rows a second, on one core.",
         "\n".join(_rows(names, results)),
         "### One core and two",
-        "wrk shares the cores with the server: one worker and wrk on one core, two workers and wrk on two.",
+        "wrk shares the server's cores, with 16 connections a worker: one worker on one core, and two on two.",
         "\n".join(_scaling(results)),
+        "### In company",
+        "One caller of single predictions on one connection, and what else goes on; milliseconds.",
+        "\n".join(_company(results)),
         "### Versions",
         "\n".join(_versions(names, installed)),
     ]
@@ -108,6 +111,19 @@ def _scaling(results: Results) -> Iterator[str]:
             median = results.median("stature", f"requests_per_second_with_{workers}")
             memory = results.median("stature", f"memory_mib_with_{workers}")
             yield f"| {title} | {median:,.0f} | {min(rates):,.0f} to {max(rates):,.0f} | {memory:.0f} |"
+
+
+def _company(results: Results) -> Iterator[str]:
+    yield "| Stature | p50 | p99 | p99.9 |\n|---|---:|---:|---:|"
+    promotions = results.median("stature", "promotions_per_second")
+    for company, title in (
+        ("alone", "alone"),
+        ("batches", "beside a caller of batches of 10,000"),
+        ("promotions", f"while the champion changes {_decimals(promotions, 0)} times a second, looked at as often"),
+    ):
+        if results.all("stature", f"p99_{company}"):
+            waits = (_decimals(results.median("stature", f"{which}_{company}"), 2) for which in ("p50", "p99", "p999"))
+            yield f"| {title} | {' | '.join(waits)} |"
 
 
 def _versions(names: Sequence[str], installed: Mapping[str, Installed]) -> Iterator[str]:

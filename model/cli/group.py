@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import click
 
-from model.cli.aliases import log, promote, rollback
-from model.cli.comparing import diff, reproduce
-from model.cli.completion import completion
-from model.cli.elsewhere import export, report
-from model.cli.evaluating import evaluate, recalibrate
 from model.cli.options import examples
-from model.cli.serving import predict, serve, up
-from model.cli.tokens import token
-from model.cli.training import train
-from model.cli.upkeep import delete, doctor, prune
-from model.cli.versions import models, show, verify
 from model.errors import CorruptionError, ExpectationError, NotFoundError, StatureError, StorageError
 
 TRAINING_ONLY = frozenset({"duckdb", "rich", "threadpoolctl"})
@@ -24,15 +15,23 @@ TRAINING_ONLY = frozenset({"duckdb", "rich", "threadpoolctl"})
 
 
 SECTIONS = {
-    "Predict and serve": (up, serve, predict),
-    "Train and judge": (train, evaluate, recalibrate, reproduce),
-    "Choose who is champion": (models, show, diff, log, promote, rollback),
-    "Take a version elsewhere": (report, export),
-    "Look after a registry": (verify, delete, prune, doctor),
-    "Set up": (token, completion),
+    "Predict and serve": {"up": "serving", "serve": "serving", "predict": "serving"},
+    "Train and judge": {
+        "train": "training",
+        **dict.fromkeys(("evaluate", "recalibrate"), "evaluating"),
+        "reproduce": "comparing",
+    },
+    "Choose who is champion": {
+        **dict.fromkeys(("models", "show"), "versions"),
+        "diff": "comparing",
+        **dict.fromkeys(("log", "promote", "rollback"), "aliases"),
+    },
+    "Take a version elsewhere": dict.fromkeys(("report", "export"), "elsewhere"),
+    "Look after a registry": {"verify": "versions", **dict.fromkeys(("delete", "prune", "doctor"), "upkeep")},
+    "Set up": {"token": "tokens", "completion": "completion"},
 }
-"""Every command, as help and reference group them."""
-
+"""Each command, as help and reference group them, and its module here, which is imported when the command is called."""
+_MODULES = {name: module for section in SECTIONS.values() for name, module in section.items()}
 
 NEXT: dict[type[StatureError], str] = {
     NotFoundError: "`stature models` lists what there is.",
@@ -46,10 +45,17 @@ NEXT: dict[type[StatureError], str] = {
 class Group(click.Group):
     """Commands in sections, whose failures are sentences, not stack traces."""
 
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        for title, commands in SECTIONS.items():
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, section in SECTIONS.items():
+            commands = [(name, self.get_command(context, name)) for name in section]
             with formatter.section(title):
-                formatter.write_dl([(f"{command.name:<11}", command.get_short_help_str(100)) for command in commands])
+                formatter.write_dl(
+                    [
+                        (f"{name:<11}", command.get_short_help_str(100))
+                        for name, command in commands
+                        if command is not None
+                    ]
+                )
 
     def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - click's signature
         try:
@@ -68,7 +74,10 @@ class Group(click.Group):
             ) from None
 
     def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
+        return list(_MODULES)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        return getattr(import_module(f"model.cli.{_MODULES[name]}"), name) if name in _MODULES else None
 
 
 @click.group(
@@ -84,8 +93,3 @@ class Group(click.Group):
 @click.version_option(package_name="stature", message="%(prog)s %(version)s")
 def main() -> None:
     """A person's recorded gender from weight and height: train it, keep its versions, serve it."""
-
-
-for _commands in SECTIONS.values():
-    for _command in _commands:
-        main.add_command(_command)

@@ -29,8 +29,12 @@ class Recording:
     """One training: how it goes, and what came of it."""
 
     def __init__(self, model: str, *, logs: bool) -> None:
-        self.model, self.logs, self.started = model, logs, time.time()
+        self.model, self.logs, self.started = model, logs, time.monotonic()
         self.outcome: Outcome | None = None
+
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self.started
 
     def epoch(self, epoch: int, loss: float) -> None:
         """Some epochs are told, as they are on a terminal."""
@@ -47,7 +51,7 @@ class Recording:
             "identical_to": outcome.identical_to,
             "log_loss": outcome.evaluation.metrics.log_loss,
             "people": len(outcome.people),
-            "duration_seconds": round(time.time() - self.started, 3),
+            "duration_seconds": round(self.seconds(), 3),
         }
         self._say(logging.INFO, "trained", said)
 
@@ -89,10 +93,10 @@ def _write(path: Path, record: Recording) -> None:
     def gauge(name: str, what: str, value: float) -> None:
         Gauge(f"stature_training_{name}", what, ["model"], registry=registry).labels(record.model).set(value)
 
-    ended, outcome = time.time(), record.outcome
+    outcome = record.outcome
     gauge("success", "1 if the last training came to its end, 0 if it failed.", outcome is not None)
-    gauge("end_timestamp_seconds", "When the last training ended.", ended)
-    gauge("duration_seconds", "How long it took.", ended - record.started)
+    gauge("end_timestamp_seconds", "When the last training ended.", time.time())
+    gauge("duration_seconds", "How long it took.", record.seconds())
     if outcome is not None:
         number = outcome.version.manifest.number if outcome.version else 0
         gauge("published_version", "The version that it published; 0 where it was identical to the champion.", number)

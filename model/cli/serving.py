@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -19,7 +20,6 @@ from model.cli.options import (
     show_result,
     shown_option,
 )
-from model.cli.training import train
 
 
 def serving(command: Command) -> Command:
@@ -48,10 +48,15 @@ def up(
 
     It trains on the shipped data.
     """
+    from model.cli.training import train  # noqa: PLC0415
+
     _check_free(host, port)
     context.invoke(train, registry_path=registry_path, model=model, as_json=as_json, if_empty=True)
     sys.stdout.flush()
-    _serve(registry_path, model, host, port, workers)
+    # A process of its own is without what the training has imported.
+    place = ["--registry", registry_path, "--model", model, "--host", host, "--port", str(port)]
+    command = [sys.executable, "-m", "model.cli", "serve", *place, "--workers", str(workers)]
+    os.execv(sys.executable, command)  # noqa: S606
 
 
 @click.command(epilog=examples("stature serve", "stature serve --registry shared/registry --port 8080"))
@@ -65,7 +70,7 @@ def serve(registry_path: str, model: str, *, host: str, port: int, workers: int)
     _check_free(host, port)
     from model.registry.storage import open_storage  # noqa: PLC0415
 
-    # A look and no more: numpy would be imported here for nothing, as gunicorn starts afresh and imports it again.
+    # A look and no more: numpy is not to be imported before gunicorn's settings have limited its threads.
     if not open_storage(registry_path).list_after(f"{model}/log"):
         click.echo(f"No champion of {model} in {registry_path} yet: waiting for `stature train`.", err=True)
     _serve(registry_path, model, host, port, workers)
@@ -125,8 +130,12 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _serve(registry_path: str, model: str, host: str, port: int, workers: int) -> None:
-    """Become gunicorn's master, so that signals reach it."""
+    """Become gunicorn's master, so that signals reach it: in this process, as a second start of Python takes long."""
+    gc.disable()  # an import leaves little garbage; gunicorn's settings turn it on again
+    from gunicorn import __main__ as gunicorn  # noqa: PLC0415
+
     os.environ |= {"STATURE_REGISTRY": registry_path, "STATURE_MODEL": model}
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     flags = ["--config", "python:service.gunicorn_conf", "--bind", address, "--workers", str(workers)]
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *flags])  # noqa: S606
+    sys.argv = [str(gunicorn.__file__), *flags]  # where gunicorn looks, when it is to start itself anew too
+    gunicorn.run()

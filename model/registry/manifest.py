@@ -32,7 +32,9 @@ class Stored(BaseModel):
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Transaction = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+NAME, NUMERAL = r"[a-z][a-z0-9_-]{0,62}", r"[1-9][0-9]{0,9}"
+"""Patterns of a model's or an alias's name, and of a version's number in an address; no string is both."""
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Number = Annotated[int, Field(ge=1, lt=10**10)]
 Pair = tuple[float, float]
 

@@ -36,6 +36,7 @@ from model.registry.log import CHAMPION, PREVIOUS, Expect, Head, Operation, Reco
 from model.registry.manifest import (
     MAXIMUM_FILE_BYTES,
     MAXIMUM_MANIFEST_BYTES,
+    NUMERAL,
     Draft,
     File,
     Files,
@@ -125,7 +126,7 @@ class Registry:
 
     def resolve(self, name: str, head: Head) -> int:
         """The number of the version that a number or an alias names. NotFoundError where it names none."""
-        if re.fullmatch(r"[1-9][0-9]{0,9}", name):
+        if re.fullmatch(NUMERAL, name):
             number = int(name)
         elif (aliased := head.state.aliases.get(name)) is not None:
             number = aliased

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from model.registry.manifest import NAME as NAME_PATTERN
+from model.registry.manifest import NUMERAL
 from service import errors
 
 if TYPE_CHECKING:
@@ -115,8 +117,16 @@ NAME: Document = {
     "in": "path",
     "required": True,
     "description": "The number of a version, or an alias such as `champion`.",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": f"^({NUMERAL}|{NAME_PATTERN})$"},
     "example": "champion",
+}
+ALIAS: Document = {
+    "name": "alias",
+    "in": "path",
+    "required": True,
+    "description": "`champion`, or a name of your own.",
+    "schema": {"type": "string", "pattern": f"^{NAME_PATTERN}$"},
+    "example": "challenger",
 }
 REQUEST_ID: Document = {
     "name": "X-Request-Id",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from service import answers, errors
 from service.openapi.parts import (
+    ALIAS,
     EXPLAIN,
     OBSERVE,
     Document,
@@ -167,9 +168,8 @@ def _administration_paths() -> Document:
         given = {"parameters": [*parameters], "requestBody": body}
         return operation(identifier, "Administration", summary, told, failures, **given)
 
-    alias = {"name": "alias", "in": "path", "required": True, "schema": {"type": "string"}, "example": "challenger"}
     why = {"reason": "better on our own people"}
-    moved = change("set_alias", "Point an alias at a version", "AliasChange", {"version": 2} | why, alias)
+    moved = change("set_alias", "Point an alias at a version", "AliasChange", {"version": 2} | why, ALIAS)
     back = change("roll_back", "Make the previous champion the champion again", "Change", {"expect": 2} | why)
     return {"/aliases/{alias}": {"put": moved}, "/rollback": {"post": back}}
 

@@ -33,14 +33,16 @@ class Load:
         expected = self.answered + answers
         assert eventually(lambda: self.answered >= expected or bool(self.failures), _WAITING_SECONDS)
 
-    def ask(self) -> None:
-        """One client, with a connection that is kept as long as the server keeps it."""
+    def ask(self, *, afresh: bool) -> None:
+        """One client, with a connection that is kept as long as the server keeps it, or with a new one each time."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         while not self._stopping.is_set():
             try:
                 connection.request("POST", "/predict", _BODY, {"Content-Type": "application/json"})
                 answer = connection.getresponse()
                 content = answer.read()
+                if afresh:
+                    connection.close()
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 self._note(f"{type(error).__name__}: {error}")
@@ -65,10 +67,12 @@ class Load:
 
 
 @contextmanager
-def load_on(port: int, clients: int = 4) -> Iterator[Load]:
-    """Predictions without a pause for as long as the block lasts."""
+def load_on(port: int, clients: int = 4, afresh: int = 0) -> Iterator[Load]:
+    """Predictions without a pause for as long as the block lasts; so many of the clients connect for each of theirs."""
     load = Load(port)
-    threads = [threading.Thread(target=load.ask, daemon=True) for _ in range(clients)]
+    threads = [
+        threading.Thread(target=load.ask, kwargs={"afresh": number < afresh}, daemon=True) for number in range(clients)
+    ]
     for thread in threads:
         thread.start()
     try:

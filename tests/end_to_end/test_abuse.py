@@ -13,7 +13,7 @@ import pytest
 from end_to_end.running_service import RunningService, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from model.registry.registry import Registry
 
@@ -77,10 +77,11 @@ POST = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n
     ids=["a length", "a chunk", "to nowhere", "of another type"],
 )
 def test_a_body_of_a_gibibyte_is_refused_before_it_has_come_and_is_not_kept(
-    service: RunningService, head: bytes, begun: bytes
+    service: RunningService, head: bytes, begun: bytes, record_property: Callable[[str, object], None]
 ) -> None:
     before = resident_bytes(service)
     status, sent = answered(service, head, begun, most=1 << 30)
+    record_property(f"answered with {status}", 1)
     assert status in (404, 413, 415)
     assert sent < 64 * MEBIBYTE
     assert resident_bytes(service) - before < 32 * MEBIBYTE
@@ -103,12 +104,15 @@ def test_a_body_of_a_gibibyte_is_refused_before_it_has_come_and_is_not_kept(
     ],
     ids=["brackets", "objects", "digits", "zeros", "names twice", "names", "emoji", "column", "batch", "nulls"],
 )
-def test_a_body_of_a_million_of_anything_is_refused_in_words(service: RunningService, path: str, body: bytes) -> None:
+def test_a_body_of_a_million_of_anything_is_refused_in_words(
+    service: RunningService, path: str, body: bytes, record_property: Callable[[str, object], None]
+) -> None:
     connection = service.connect()
     connection.request("POST", path, body, {"Content-Type": "application/json"})
     response = connection.getresponse()
     problem = json.loads(response.read())
     connection.close()
+    record_property(f"answered with {response.status}", 1)
     assert response.status in (400, 422), problem
     assert problem["detail"]
     assert len(json.dumps(problem)) < 100_000
@@ -152,17 +156,22 @@ def test_a_body_of_a_million_of_anything_is_refused_in_words(service: RunningSer
     ],
 )
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
-def test_no_trick_in_a_path_leads_anywhere(service: RunningService, method: bytes, path: bytes) -> None:
+def test_no_trick_in_a_path_leads_anywhere(
+    service: RunningService, method: bytes, path: bytes, record_property: Callable[[str, object], None]
+) -> None:
     body = json.dumps(STEVE).encode()
     head = (
         method + b" " + path + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d" % len(body)
     )
     status, _ = answered(service, head, body)
+    record_property(f"answered with {status}", 1)
     assert status in (400, 404, 405, 414, 431)
 
 
-def test_thousands_of_slow_connections_keep_nobody_from_being_answered(trained: Registry, tmp_path: Path) -> None:
+def test_thousands_of_slow_connections_keep_nobody_from_being_answered(
+    trained: Registry, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2 * CONNECTIONS)), hard))
     with contextlib.ExitStack() as opened:
@@ -184,3 +193,5 @@ def test_thousands_of_slow_connections_keep_nobody_from_being_answered(trained: 
                 said = connection.recv(1 << 12)
                 assert said == b"" or said.startswith(b"HTTP/1.1 408 ")
         assert service.request("POST", "/predict", STEVE)[0] == 200
+    record_property("slow connections", CONNECTIONS)
+    record_property("answers beside them", 100)

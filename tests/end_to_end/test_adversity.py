@@ -17,7 +17,7 @@ from end_to_end.independent import Independent, stature
 from end_to_end.running_service import STATURE, RunningService, serve, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from model.registry.registry import Registry
@@ -43,6 +43,17 @@ def service(request: pytest.FixtureRequest, registry: Path, tmp_path: Path) -> I
         yield running
 
 
+_answers: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def _counted(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """How many answers a test compared, for docs/reliability.md."""
+    _answers.clear()
+    yield
+    record_property("answers, every one right", len(_answers))
+
+
 def answered_by(service: RunningService, networks: dict[int, Independent]) -> int:
     """Which version answers; its number is compared with what that version's files say."""
     status, answer = service.request("POST", "/predict", PERSON)
@@ -50,6 +61,7 @@ def answered_by(service: RunningService, networks: dict[int, Independent]) -> in
     expected = networks[answer["model_version"]](PERSON["weight_lb"], PERSON["height_in"])
     assert abs(answer["probability_female"] - expected) < 1e-12
     version: int = answer["model_version"]
+    _answers.append(version)
     return version
 
 
@@ -121,7 +133,7 @@ def test_a_stopped_worker_holds_up_nobody_and_follows_when_it_is_resumed(
 
 
 def test_workers_that_are_killed_one_after_the_other_lose_only_what_they_were_at(
-    service: RunningService, networks: dict[int, Independent]
+    service: RunningService, networks: dict[int, Independent], record_property: Callable[[str, object], None]
 ) -> None:
     wait_for(lambda: len(service.workers()) == 2)
     stopping, answered, lost = threading.Event(), [], []
@@ -147,6 +159,8 @@ def test_workers_that_are_killed_one_after_the_other_lose_only_what_they_were_at
     asker.join()
     assert set(answered) == {1}
     assert len(lost) <= kills
+    record_property("workers killed", kills)
+    record_property("requests lost with them", len(lost))
 
 
 def test_a_training_on_a_full_disk_says_so_and_the_registry_stays_whole(

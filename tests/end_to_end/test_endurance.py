@@ -20,6 +20,8 @@ REQUESTS, PROMOTIONS = 1_000_000, 10_000
 AT_ONCE = 50
 """Requests sent in a row before their answers are read: the client is Python, and must not be what is slow."""
 GROWTH_BYTES = 2 << 20
+GROWTH_FILES = 8
+"""A connection that is closing, a file that the watcher reads; what leaked would do so thousands of times."""
 STEVE = b'{"weight_kg": 73, "height_cm": 182}'
 REQUEST = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
@@ -92,4 +94,4 @@ def test_a_million_requests_and_ten_thousand_promotions_leave_nothing_behind(
     assert sum(counts.values()) == REQUESTS
     assert min(counts.values()) > REQUESTS // 10
     assert after[0] - before[0] < GROWTH_BYTES
-    assert after[1] == before[1]
+    assert after[1] - before[1] < GROWTH_FILES

@@ -12,6 +12,7 @@ from end_to_end.running_service import RunningService, serve
 from end_to_end.scraping import named, scrape
 
 from model.tokens import new_token
+from service.browsers import OF_EVERY_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ MAXIMUM_BODY_BYTES = 40_000
 MAXIMUM_PEOPLE = 900
 OURS = (
     *("content-type", "x-request-id", "x-model-version", "x-model-digest", "allow", "retry-after", "content-length"),
-    *("www-authenticate", "traceparent"),
+    *("www-authenticate", "traceparent", *map(str.lower, OF_EVERY_ANSWER)),
 )
 JSON = "application/json"
 COUNTED = (

@@ -11,7 +11,7 @@ from end_to_end.malformed_http import ACCEPTED, BODY, CUT_OFF, HIDDEN, LENGTH, R
 from end_to_end.running_service import RunningService, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LAST = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -24,6 +24,19 @@ def service(
     log = tmp_path_factory.mktemp(request.param) / "log"
     with serve(_trained_once, log, "--workers", "1", STATURE_LANE=request.param) as running:
         yield running
+
+
+@pytest.fixture
+def record(record_property: Callable[[str, object], None]) -> Callable[[list[int]], None]:
+    """What was answered, for docs/reliability.md."""
+
+    def each(answered: list[int]) -> None:
+        for status in answered:
+            record_property(f"answered with {status}", 1)
+        if not answered:
+            record_property("closed without a word", 1)
+
+    return each
 
 
 def statuses(service: RunningService, sent: bytes, *, end: bool = False) -> list[int]:
@@ -42,16 +55,23 @@ def statuses(service: RunningService, sent: bytes, *, end: bool = False) -> list
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
-def test_what_breaks_the_rules_is_refused_and_the_connection_closed(service: RunningService, case: Case) -> None:
+def test_what_breaks_the_rules_is_refused_and_the_connection_closed(
+    service: RunningService, case: Case, record: Callable[[list[int]], None]
+) -> None:
     answered = statuses(service, case.sent)
+    record(answered)
     assert len(answered) <= 1
     assert all(400 <= status < 600 and status != 500 for status in answered), answered
     assert service.request("GET", "/livez")[0] == 200
 
 
 @pytest.mark.parametrize("case", CUT_OFF, ids=lambda case: case.name)
-def test_what_is_cut_off_is_not_answered_as_if_it_were_whole(service: RunningService, case: Case) -> None:
-    assert 200 not in statuses(service, case.sent, end=True)
+def test_what_is_cut_off_is_not_answered_as_if_it_were_whole(
+    service: RunningService, case: Case, record: Callable[[list[int]], None]
+) -> None:
+    answered = statuses(service, case.sent, end=True)
+    record(answered)
+    assert 200 not in answered
     assert service.request("GET", "/livez")[0] == 200
 
 
@@ -78,17 +98,23 @@ def test_an_upgrade_that_is_not_offered_changes_nothing_but_that_the_connection_
     ],
 )
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_is_never_taken_for_the_next_request(service: RunningService, head: bytes, *, chunked: bool) -> None:
+def test_a_body_is_never_taken_for_the_next_request(
+    service: RunningService, head: bytes, record: Callable[[list[int]], None], *, chunked: bool
+) -> None:
     if chunked:
         framed = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)
     else:
         framed = b"Content-Length: %d\r\n\r\n%s" % (len(HIDDEN), HIDDEN)
     answered = statuses(service, head + framed + LAST)
+    record(answered)
     # A service may close instead of reading on; it may not answer what was hidden.
     assert len(answered) in (1, 2), answered
     assert answered[1:] in ([], [200])
 
 
-def test_requests_sent_in_one_go_are_answered_in_their_order(service: RunningService) -> None:
+def test_requests_sent_in_one_go_are_answered_in_their_order(
+    service: RunningService, record_property: Callable[[str, object], None]
+) -> None:
     one = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + LENGTH + b"\r\n" + BODY
     assert statuses(service, (one + b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n") * 20 + LAST) == [200, 404] * 20 + [200]
+    record_property("requests", 41)

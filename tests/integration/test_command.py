@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 
 def _paths(group: click.Group) -> Iterator[tuple[str, ...]]:
-    for name, command in group.commands.items():
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
         yield from ((name, *more) for more in _paths(command)) if isinstance(command, click.Group) else [(name,)]
 
 
@@ -110,12 +111,14 @@ def command_at(names: tuple[str, ...]) -> click.Command:
     command: click.Command = main
     for name in names:
         assert isinstance(command, click.Group)
-        command = command.commands[name]
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
     return command
 
 
 def _parameters(name: str) -> list[click.Parameter]:
-    command = main.commands[name]
+    command = command_at((name,))
     return next(iter(command.commands.values())).params if isinstance(command, click.Group) else command.params
 
 
@@ -155,7 +158,7 @@ def test_help_lists_every_command_in_its_section_and_the_three_to_try_first(flag
     listed = re.findall(r"^  ([a-z]+)  +(.+)$", done.said, re.MULTILINE)
     assert done.exit_code == 0
     assert titles == ["Options", *SECTIONS]
-    assert [name for name, _ in listed] == [command.name for commands in SECTIONS.values() for command in commands]
+    assert [name for name, _ in listed] == [name for section in SECTIONS.values() for name in section]
     assert all(description.endswith(".") and not description.endswith("...") for _, description in listed)
     assert done.said.partition("first three to try:\n")[2].count("    stature ") == 3
 

@@ -103,14 +103,20 @@ def test_a_client_in_go(service: RunningService, description: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_schemathesis_finds_no_answer_that_is_not_as_described(trained: Registry, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("lane", "examples"), [("fast", 50), ("flask", 20)])
+def test_schemathesis_finds_no_answer_that_is_not_as_described(
+    trained: Registry, tmp_path: Path, lane: str, examples: int
+) -> None:
     run(sys.executable, "-m", "venv", "venv", folder=tmp_path)
     run(tmp_path / "venv" / "bin" / "pip", "install", "--quiet", "schemathesis==4.32.5", folder=tmp_path)
     token, line = new_token("schemathesis", SCOPES)
-    arguments = ("--checks", "all", "--seed", "1", "--max-examples", "50", "--phases", "examples,coverage,fuzzing")
+    arguments = ("--checks", "all", "--seed", "1", "--phases", "examples,coverage,fuzzing")
+    arguments += ("--max-examples", str(examples))
     # That two lists are equally long is more than a schema can say.
     only, columns = ("--exclude-path-regex", "columns$"), ("--include-path-regex", "columns$")
-    with serve(trained.storage.root, tmp_path / "log", "--workers", "1", STATURE_TOKENS=line) as guarded:
+    with serve(
+        trained.storage.root, tmp_path / "log", "--workers", "1", STATURE_TOKENS=line, STATURE_LANE=lane
+    ) as guarded:
         for chosen in (only, (*columns, "--exclude-checks", "positive_data_acceptance")):
             command = (tmp_path / "venv" / "bin" / "schemathesis", "run", *arguments, *chosen)
             header = ("--header", f"Authorization: Bearer {token}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -232,6 +234,41 @@ def test_what_needs_a_token_is_as_described(
         response = client.open(asked, method=method, json=given, headers=headers)
         assert response.status_code == status, (asked, response.text)
         check(api, path, response)
+
+
+def test_an_alias_is_accepted_exactly_where_the_description_says_so(
+    guarded: tuple[FlaskClient, dict[str, str], dict[str, str]], api: dict[str, Any]
+) -> None:
+    client, _, administers = guarded
+    pattern = path_parameter(api, "/aliases/{alias}")
+    starts = ("a", "A", "1", "-", "_", "é", "\uff41", "", "0", "10000000000", "champion", " a")
+    ends = ("", "b-_9", "b" * 61, "b" * 62, "b" * 63, "\n", "B", ".", " ", "%", "\u2028", "ß")
+    accepted = 0
+    for alias in map("".join, product(starts, ends)):
+        response = client.put(f"/aliases/{quote(alias)}", json={"version": 1}, headers=administers)
+        # JSON Schema's $ is the end of a text alone; Python's may be before its last line's.
+        described = not alias.endswith("\n") and re.search(pattern, alias)
+        assert response.status_code in ((200,) if described else (404, 422)), (alias, response.text)
+        accepted += response.status_code == 200
+    assert accepted == 10
+
+
+@pytest.mark.parametrize("name", ["0", "01", "10000000000", "A", "-", "1a", "a" * 64, "é"])
+def test_what_the_description_has_for_no_name_of_a_version_is_none(app: Flask, api: dict[str, Any], name: str) -> None:
+    pattern, client = path_parameter(api, "/versions/{name}/report"), app.test_client()
+    assert re.fullmatch(pattern, name) is None
+    assert client.post(f"/versions/{quote(name)}/predict", json=STEVE).status_code == 404
+    for known in ("1", "2", "champion"):
+        assert re.fullmatch(pattern, known)
+        assert client.post(f"/versions/{known}/predict", json=STEVE).status_code == 200
+
+
+def path_parameter(api: dict[str, Any], path: str) -> str:
+    """The pattern of what stands in a path."""
+    (operation,) = api["paths"][path].values()
+    (about,) = (resolved(api, part) for part in operation["parameters"] if resolved(api, part)["in"] == "path")
+    pattern: str = about["schema"]["pattern"]
+    return pattern
 
 
 def test_an_unreadable_version_is_listed_as_described(app: Flask, api: dict[str, Any], trained: Registry) -> None:

@@ -1,0 +1,95 @@
+"""Workers are replaced while requests run, by gunicorn's own option or by SIGHUP, and no request fails."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from end_to_end.load import load_on
+from end_to_end.running_service import RunningService, serve, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+LANES = ("fast", "flask")
+REPLACED = 12
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest, _trained_once: Path, tmp_path: Path) -> Iterator[RunningService]:
+    lane, options = request.param
+    settings = {"STATURE_LANE": lane, "GUNICORN_CMD_ARGS": options}
+    with serve(_trained_once, tmp_path / "log", "--workers", "2", **settings) as running:
+        wait_for(lambda: len(running.workers()) == 2)
+        yield running
+        assert "Traceback" not in running.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "service", [(lane, "--max-requests 300 --max-requests-jitter 100") for lane in LANES], indirect=True, ids=LANES
+)
+def test_workers_that_are_replaced_after_so_many_requests_lose_none(
+    service: RunningService, record_property: Callable[[str, object], None]
+) -> None:
+    seen = set(service.workers())
+
+    def replaced() -> bool:
+        seen.update(service.workers())
+        return len(seen) >= 2 + REPLACED
+
+    with load_on(service.port, clients=4, afresh=2) as load:
+        wait_for(replaced)
+    assert load.failures == []
+    assert load.versions == {1}
+    record_property("answers", load.answered)
+    record_property("workers replaced", len(seen) - 2)
+
+
+@pytest.mark.parametrize("service", [(lane, "") for lane in LANES], indirect=True, ids=LANES)
+def test_workers_that_are_replaced_by_sighup_lose_no_request(
+    service: RunningService, record_property: Callable[[str, object], None]
+) -> None:
+    with load_on(service.port, clients=4, afresh=2) as load:
+        for _ in range(REPLACED // 2):
+            before = set(service.workers())
+            service.process.send_signal(signal.SIGHUP)
+            wait_for(lambda before=before: len(service.workers()) == 2 and not before & set(service.workers()))
+            load.goes_on()
+    assert load.failures == []
+    assert load.versions == {1}
+    record_property("answers", load.answered)
+    record_property("workers replaced", REPLACED)
+
+
+@pytest.mark.parametrize("service", [("fast", "")], indirect=True, ids=["fast"])
+def test_a_request_on_its_way_to_a_worker_that_ends_is_answered_as_its_last(service: RunningService) -> None:
+    wait_for(lambda: service.log.read_text().count("Started server process") == 2, service.log.read_text)
+    before, connection = service.workers(), service.connect()
+    connection.request("GET", "/livez")
+    assert connection.getresponse().read() == b'{"status": "alive"}'
+    connection.sock.sendall(b"GET /livez HT")
+    service.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: service.log.read_text().count("Shutting down") == 2, service.log.read_text)
+    connection.sock.sendall(b"TP/1.1\r\nHost: a\r\n\r\n")
+    response = http.client.HTTPResponse(connection.sock)
+    response.begin()
+    assert (response.status, response.headers["Connection"]) == (200, "close")
+    assert response.read() == b'{"status": "alive"}'
+    assert connection.sock.recv(1) == b""
+    connection.close()
+    wait_for(lambda: not set(before) & set(service.workers()))
+
+
+@pytest.mark.parametrize("service", [("fast", "")], indirect=True, ids=["fast"])
+def test_a_connection_that_asks_nothing_does_not_keep_a_worker_from_ending(service: RunningService) -> None:
+    used = service.connect()
+    used.request("GET", "/livez")
+    used.getresponse().read()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as silent:
+        assert service.terminate() == 0
+        assert (used.sock.recv(1), silent.recv(1)) == (b"", b"")
+    used.close()
