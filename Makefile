@@ -2,6 +2,7 @@
 # make test      installs all and runs the checks and the tests, on every core
 # make test-all  the same and, after it, the tests that take long: containers on a real engine, long crash runs
 # make reliability  runs what docs/reliability.md shows, a quarter of an hour, and writes what it counted there
+# make reference  writes docs/commands.md again, from the commands themselves
 # make dist      builds the wheel and the source archive of this version into dist/
 # make bill-of-materials  writes what an installation brings along into build/, in CycloneDX's format
 # make lock      renews the locked requirements from pyproject.toml
@@ -12,7 +13,7 @@ DEVELOPMENT = .venv/development-installed
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header
 
-.PHONY: run install test test-all reliability dist lint format lock bill-of-materials clean
+.PHONY: run install test test-all reliability reference dist lint format lock bill-of-materials clean
 .DELETE_ON_ERROR:
 
 run: $(RUNTIME)
@@ -53,6 +54,9 @@ test-all: test
 
 reliability: install
 	.venv/bin/python -m pytest --write-reliability
+
+reference: install
+	PYTHONPATH=tests .venv/bin/python -m command_reference
 
 dist: $(RUNTIME)
 	rm -rf dist

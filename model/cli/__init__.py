@@ -1,10 +1,11 @@
 """The `stature` command. Each command opens the registry, calls one function of this package, and prints what it said.
 
-What takes long to import (numpy, duckdb, rich) is imported by the commands that use it. Every command takes --registry,
---model and --json; a flag beats the environment, the environment beats the default. Exit codes: 0 done, 1 it could not
-be done and standard error says why, 2 the command was not understood.
+What takes long to import (numpy, duckdb, rich) is imported by the commands that use it. A flag beats the environment,
+the environment beats the default.
 
+group.py      the command as a whole
 options.py    what all commands share
+progress.py   what is shown while something takes long
 serving.py    up, serve, predict
 training.py   train
 evaluating.py evaluate, recalibrate
@@ -15,63 +16,60 @@ comparing.py  diff, reproduce
 elsewhere.py  export, report
 upkeep.py     delete, prune, doctor
 tokens.py     token new
+completion.py completion
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+import signal
+import sys
+from typing import NoReturn
 
-import click
+DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED = 0, 1, 2, 130
 
-from model.errors import StatureError
-
-COMMANDS = {
-    **dict.fromkeys(("up", "serve"), "serving"),
-    "train": "training",
-    **dict.fromkeys(("evaluate", "recalibrate"), "evaluating"),
-    "predict": "serving",
-    **dict.fromkeys(("models", "show"), "versions"),
-    "diff": "comparing",
-    **dict.fromkeys(("log", "promote", "rollback"), "aliases"),
-    "delete": "upkeep",
-    "verify": "versions",
-    "prune": "upkeep",
-    "reproduce": "comparing",
-    **dict.fromkeys(("report", "export"), "elsewhere"),
-    "doctor": "upkeep",
-    "token": "tokens",
+EXIT_CODES = {
+    DONE: "done",
+    FAILED: (
+        "it could not be done, and standard error says why; or `verify` or `doctor` found something wrong, or what "
+        "`reproduce` trained is not the same"
+    ),
+    NOT_UNDERSTOOD: "the command was not understood",
+    INTERRUPTED: "Ctrl-C: whatever was begun is there as a whole, or not at all",
 }
-"""Each command, in the order of the help, and its module here, which is imported when the command is called."""
-
-TRAINING_ONLY = frozenset({"duckdb", "rich", "threadpoolctl"})
-"""Packages that an installation which only serves leaves out."""
 
 
-class Group(click.Group):
-    """Commands whose failures are sentences, not stack traces."""
-
-    def invoke(self, context: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        try:
-            return super().invoke(context)
-        except StatureError as error:
-            raise click.ClickException(str(error)) from error
-        except ModuleNotFoundError as error:
-            if error.name not in TRAINING_ONLY:
-                raise
-            raise click.ClickException(
-                f"`stature {context.invoked_subcommand}` needs the package {error.name}, which is not installed here. "
-                "The image that serves leaves out what only training uses: use the one that trains, target `train`."
-            ) from None
-
-    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(COMMANDS)
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        return getattr(import_module(f"model.cli.{COMMANDS[name]}"), name) if name in COMMANDS else None
-
-
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="stature", message="%(prog)s %(version)s")
 def main() -> None:
-    """A person's recorded gender from weight and height: train it, keep its versions, serve it."""
+    """The command. Ctrl-C ends it with a line, even while it is still being imported."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background of a script it is ignored
+        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGALRM, _interrupt)
+        sys.unraisablehook = _again
+    try:
+        from model.cli.group import main as command  # noqa: PLC0415
+
+        command()
+    except BaseException as error:
+        # What is interrupted may answer with an error of its own, as DuckDB does.
+        if not _interrupts or (isinstance(error, SystemExit) and not error.code):
+            raise
+        sys.stderr.write("Interrupted: nothing is left half done.\n")
+        sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+_interrupts: list[int] = []
+"""The signals that have interrupted this process."""
+
+
+def _interrupt(number: int, _frame: object) -> NoReturn:
+    _interrupts.append(number)
+    raise SystemExit(INTERRUPTED)  # which click lets through
+
+
+def _again(unraisable: sys.UnraisableHookArgs) -> None:
+    """An interrupt that came where nothing can be raised, as in a weak reference's callback, comes again at once."""
+    if _interrupts and isinstance(unraisable.exc_value, SystemExit):
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+    else:
+        sys.__unraisablehook__(unraisable)

@@ -7,16 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model.cli.options import common, moving, open_registry, print_head, resolve, show_result, table
+from model.cli.options import (
+    common,
+    examples,
+    moving,
+    open_registry,
+    print_head,
+    resolve,
+    show_result,
+    table,
+    version_argument,
+)
 
 if TYPE_CHECKING:
     from model.registry.log import Record
     from model.registry.registry import Registry
 
 
-@click.command()
-@common
+@click.command(epilog=examples("stature log", "stature log --at 2026-11-01T12:00Z"))
 @click.option("--at", "moment", metavar="TIME", help="What each alias was then, such as at 2026-11-01T12:00Z.")
+@common
 def log(registry_path: str, model: str, *, as_json: bool, moment: str | None) -> None:
     """Show who moved which alias, when and why."""
     registry = open_registry(registry_path, model)
@@ -47,13 +57,18 @@ def log(registry_path: str, model: str, *, as_json: bool, moment: str | None) ->
     show_result([record.model_dump(mode="json") for record in records], said, as_json=as_json)
 
 
-@click.command()
-@common
+@click.command(
+    epilog=examples('stature promote 2 --reason "better for the short"', "stature promote 2 --alias challenger")
+)
 @moving
 @click.option(
-    "--alias", default="champion", show_default=True, help="Or another, such as challenger, which serves by its name."
+    "--alias",
+    default="champion",
+    show_default=True,
+    help="Or another, such as challenger, by which a service answers too.",
 )
-@click.argument("name", metavar="VERSION|ALIAS")
+@version_argument()
+@common
 def promote(
     registry_path: str,
     model: str,
@@ -64,7 +79,10 @@ def promote(
     expect: Any,  # noqa: ANN401
     reason: str,
 ) -> None:
-    """Make a version the champion. Running services have it within two seconds."""
+    """Make a version the champion, or give it another alias.
+
+    Running services have it within two seconds.
+    """
     from model.registry.registry import whoami  # noqa: PLC0415
 
     registry = open_registry(registry_path, model)
@@ -76,9 +94,9 @@ def promote(
     print_head(head, registry, as_json=as_json)
 
 
-@click.command()
-@common
+@click.command(epilog=examples('stature rollback --expect 2 --reason "worse for the tall"'))
 @moving
+@common
 def rollback(registry_path: str, model: str, *, as_json: bool, expect: Any, reason: str) -> None:  # noqa: ANN401
     """Make the previous champion the champion again."""
     from model.registry.registry import whoami  # noqa: PLC0415

@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model.cli.options import common, open_registry, resolve, show_result, table
+from model.cli import FAILED
+from model.cli.options import common, examples, open_registry, resolve, show_result, table, version_argument
+from model.cli.progress import progress
 
 if TYPE_CHECKING:
     from model.registry.difference import Differences, Gap
 
 
-@click.command()
+@click.command(epilog=examples("stature diff champion 2"))
+@version_argument("first_name")
+@version_argument("second_name")
 @common
-@click.argument("first_name", metavar="VERSION|ALIAS")
-@click.argument("second_name", metavar="VERSION|ALIAS")
 def diff(registry_path: str, model: str, *, as_json: bool, first_name: str, second_name: str) -> None:
-    """Show what differs between two versions, and how far apart and where they predict."""
+    """Show what differs between two versions.
+
+    It says too how far apart they predict, and for whom most.
+    """
     from model.registry.difference import differing_manifests, gap  # noqa: PLC0415
 
     registry = open_registry(registry_path, model)
@@ -26,7 +31,8 @@ def diff(registry_path: str, model: str, *, as_json: bool, first_name: str, seco
     first, second = (registry.load(resolve(registry, name, head)) for name in (first_name, second_name))
     numbers = first.manifest.number, second.manifest.number
     differences = differing_manifests(first.manifest, second.manifest)
-    apart = gap(first.predictor, second.predictor, first.manifest)
+    with progress(f"comparing versions {numbers[0]} and {numbers[1]}", quiet=as_json):
+        apart = gap(first.predictor, second.predictor, first.manifest)
     same = first.predictor.digest == second.predictor.digest
     said = [
         *_differences_in_words(differences, *(f"version {number}" for number in numbers)),
@@ -43,20 +49,24 @@ def diff(registry_path: str, model: str, *, as_json: bool, first_name: str, seco
     show_result(document, "\n".join(said), as_json=as_json)
 
 
-@click.command()
-@common
-@click.argument("name", metavar="VERSION|ALIAS")
+@click.command(epilog=examples("stature reproduce champion --data people.csv"))
+@version_argument()
 @click.option("--data", metavar="FILE", help="The file that it was trained on, where that was not a shipped one.")
-@click.option("--female-code", metavar="NUMBER", help="As it was given to train.")
+@click.option("--female-code", metavar="NUMBER", help="The number that means female, as it was given to train.")
+@common
 def reproduce(
     registry_path: str, model: str, *, as_json: bool, name: str, data: str | None, female_code: str | None
 ) -> None:
-    """Train a version again from its manifest. Exit code 1 unless it is the same to the bit."""
+    """Train a version again, and compare.
+
+    All that is needed is in its manifest. Exit code 1 unless it is the same to the bit.
+    """
     from model.training.reproduce import reproduce as train_again  # noqa: PLC0415
 
     registry = open_registry(registry_path, model)
     number = resolve(registry, name, registry.head())
-    again = train_again(registry, number, data=data, female_code=female_code)
+    with progress(f"training version {number} again", quiet=as_json):
+        again = train_again(registry, number, data=data, female_code=female_code)
     result = "the same network, bit for bit" if again.is_same else "not the same network"
     said = [f"Version {number} of {registry}, trained again, is {result}.", f"digest  {again.manifest.digest}"]
     if not again.is_same:
@@ -75,7 +85,7 @@ def reproduce(
     }
     show_result(document, "\n".join(said), as_json=as_json)
     if not again.is_same:
-        sys.exit(1)
+        sys.exit(FAILED)
 
 
 def _differences_in_words(differences: Differences, first: str, second: str) -> list[str]:

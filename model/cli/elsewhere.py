@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from model.cli.options import common, open_registry, resolve, show_result
+from model.cli.options import common, examples, open_registry, resolve, show_result, version_argument
+from model.cli.progress import progress
 
 if TYPE_CHECKING:
     from model.registry.registry import Registry
     from model.registry.version import Version
 
 
-@click.command()
-@common
-@click.argument("name", metavar="VERSION|ALIAS")
+@click.command(
+    epilog=examples(
+        "stature export champion --to sql", "stature export champion --to python --units imperial --output model.py"
+    )
+)
+@version_argument()
 @click.option(
     "--to",
     "form",
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     help="What python and sql take: weight_kg and height_cm, or weight_lb and height_in.  [default: metric]",
 )
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A new file, instead of the screen.")
+@common
 def export(
     registry_path: str,
     model: str,
@@ -42,14 +49,18 @@ def export(
     unit_system: str | None,
     output: Path | None,
 ) -> None:
-    """Write a version as JSON, Python, SQL or .npz, to be computed without Stature."""
+    """Write a version as JSON, Python, SQL or .npz.
+
+    It can be computed without Stature then.
+    """
     if unit_system and form not in _TAKING_UNITS:
         raise click.UsageError("--units belongs to --to python and --to sql; json and npz hold the network as it is")
     if form == "npz" and output is None and (as_json or sys.stdout.isatty()):
         raise click.UsageError("an .npz file is not for reading: say where it goes with --output FILE")
     registry = open_registry(registry_path, model)
     version = registry.load(resolve(registry, name, registry.head()))
-    content = _content(registry, version, form, unit_system or "metric")
+    with progress(f"writing version {version.manifest.number} as {form}", quiet=as_json):
+        content = _content(registry, version, form, unit_system or "metric")
     if output is not None:
         _write(output, content)
     elif not as_json:
@@ -62,12 +73,15 @@ def export(
     show_result(document, said, as_json=as_json)
 
 
-@click.command()
-@common
-@click.argument("name", metavar="VERSION|ALIAS")
+@click.command(epilog=examples("stature report champion --output report.html"))
+@version_argument()
 @click.option("--output", type=click.Path(path_type=Path), required=True, metavar="FILE", help="A new file.")
+@common
 def report(registry_path: str, model: str, *, as_json: bool, name: str, output: Path) -> None:
-    """Write the report of a version's training: one HTML page, to be opened in a browser or sent to someone."""
+    """Write the report of a version: one HTML page.
+
+    It can be opened in a browser, or sent to someone.
+    """
     registry = open_registry(registry_path, model)
     number = resolve(registry, name, registry.head())
     _write(output, registry.report(number))
@@ -103,10 +117,14 @@ def _artifact(registry: Registry, version: Version) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """As a new file: nothing is overwritten."""
+    """As a new file, whole or not at all: nothing is overwritten."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with path.open("xb") as file:
-            file.write(content)
+        try:
+            temporary.write_bytes(content)
+            os.link(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except FileExistsError:
         raise click.ClickException(
             f"{path} exists already, and is not overwritten: name another, or remove it"

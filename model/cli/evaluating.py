@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from model.cli.options import common, gate_options, open_registry, reading_options, resolve, show_result
+from model.cli.options import (
+    common,
+    examples,
+    gate_options,
+    open_registry,
+    reading_options,
+    resolve,
+    show_result,
+    version_argument,
+)
 from model.cli.outcome import (
     left_out_in_words,
     metrics_in_words,
@@ -16,6 +26,7 @@ from model.cli.outcome import (
     slices_in_words,
 )
 from model.cli.plots import print_plots
+from model.cli.progress import progress
 
 _data_option = click.option("--data", required=True, metavar="FILE|nhanes", help="CSV, CSV in gzip, or Parquet.")
 
@@ -24,20 +35,24 @@ _LOGISTIC_REGRESSION = (
 )
 
 
-@click.command()
-@common
-@click.argument("name", metavar="VERSION|ALIAS")
+@click.command(epilog=examples("stature evaluate champion --data people.csv"))
+@version_argument()
 @_data_option
 @reading_options
+@common
 def evaluate(
     registry_path: str, model: str, *, as_json: bool, name: str, data: str, female_code: str | None, bad_rows: str
 ) -> None:
-    """Measure a version on the people of any file, and say whether they look like those it was trained on."""
+    """Measure a version on the people of any file.
+
+    It says too whether they look like those that the version was trained on. Nothing is trained or written.
+    """
     from model.training.elsewhere import evaluate_elsewhere  # noqa: PLC0415
 
     registry = open_registry(registry_path, model)
     number = resolve(registry, name, registry.head())
-    found = evaluate_elsewhere(registry, number, data, female_code=female_code, skip_bad_rows=bad_rows == "skip")
+    with progress(f"measuring version {number} on {Path(data).name}", quiet=as_json):
+        found = evaluate_elsewhere(registry, number, data, female_code=female_code, skip_bad_rows=bad_rows == "skip")
     people = found.people
     trained_on = (
         []
@@ -69,12 +84,12 @@ def evaluate(
     show_result(document, "\n".join(said), as_json=as_json)
 
 
-@click.command()
-@common
-@click.argument("name", metavar="VERSION|ALIAS")
+@click.command(epilog=examples("stature recalibrate champion --data people.csv --promote never"))
+@version_argument()
 @_data_option
 @reading_options
 @gate_options
+@common
 def recalibrate(
     registry_path: str,
     model: str,
@@ -86,9 +101,10 @@ def recalibrate(
     thresholds: tuple[tuple[str, float], ...],
     **settings: Any,  # noqa: ANN401 - the fields of Settings, by their names
 ) -> None:
-    """Make a version for another population: its ranking is kept, two numbers are fitted on these people."""
-    from rich.console import Console  # noqa: PLC0415
+    """Make a version that fits another population.
 
+    Two numbers are fitted on these people, and its ranking is kept.
+    """
     from model.registry.registry import whoami  # noqa: PLC0415
     from model.training import recalibration  # noqa: PLC0415
 
@@ -97,6 +113,8 @@ def recalibrate(
     asked = recalibration.Settings(
         version=number, data=data, skip_bad_rows=bad_rows == "skip", thresholds=dict(thresholds), **settings
     )
-    outcome = recalibration.run(asked, registry, by=whoami())
+    with progress(f"recalibrating version {number} on {Path(data).name}", quiet=as_json):
+        outcome = recalibration.run(asked, registry, by=whoami())
     show_result(outcome_as_json(registry, outcome), outcome_in_words(registry, outcome), as_json=as_json)
-    print_plots(Console(soft_wrap=True, highlight=False, quiet=as_json), outcome)
+    if not as_json:
+        print_plots(outcome)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shutil
+import sys
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
@@ -23,10 +27,40 @@ METRICS = ("log_loss", "brier_score", "accuracy", "roc_auc", "calibration_error"
 shown_option = partial(click.option, show_default=True, show_envvar=True)
 
 
+def examples(*lines: str, title: str = "Examples") -> str:
+    """The end of a command's help: lines that can be copied, each of which a test runs."""
+    return "\b\n" + "\n".join([f"{title}:", *(f"  {line}" for line in lines)])
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
+
+
+def names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What a shell completes: the aliases, and the numbers of the newest versions. Nothing where that fails."""
+    from model.errors import StatureError  # noqa: PLC0415
+
+    try:
+        registry = open_registry(context.params["registry_path"], context.params["model"])
+        names = [*sorted(registry.head().state.aliases), *map(str, registry.numbers()[: -_COMPLETED - 1 : -1])]
+    except StatureError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+_COMPLETED = 20
+
+
+def version_argument(name: str = "name") -> Callable[[Command], Command]:
+    return click.argument(name, metavar="VERSION|ALIAS", shell_complete=names)
+
+
 def common(command: Command) -> Command:
-    """The options that every command takes."""
+    """The options of what reads or writes a registry, and answers."""
+    return registry_options(json_option(command))
+
+
+def registry_options(command: Command) -> Command:
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines."),
         shown_option("--model", envvar="STATURE_MODEL", default="gender", help="The name of the model."),
         shown_option(
             "--registry",
@@ -172,9 +206,36 @@ def print_head(head: Head, registry: Registry, *, as_json: bool) -> None:
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns under their titles, as wide as they need to be."""
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    lines = [titles, *rows]
+    """Columns under their titles, as wide as they need to be; on a terminal, cells are wrapped until they fit."""
+    columns = list(zip(titles, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    if sys.stdout.isatty():
+        words = [
+            max(len(word.rstrip()) for cell in column for word in _WORDS.split(cell) or ("",)) for column in columns
+        ]
+        while sum(widths) + 2 * (len(widths) - 1) > shutil.get_terminal_size().columns and max(widths) > 1:
+            # The widest gives way, and words are broken only when nothing else can.
+            widest = max(range(len(widths)), key=lambda column: (widths[column] > words[column], widths[column]))
+            widths[widest] -= 1
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip()
+        for cells in (titles, *rows)
+        for line in zip_longest(
+            *(_wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)), fillvalue=""
+        )
     )
+
+
+_WORDS = re.compile(r"(?<=[ _-])")
+"""A cell may be broken after these."""
+
+
+def _wrapped(cell: str, width: int) -> list[str]:
+    lines = [""]
+    for word in _WORDS.split(cell):
+        if len((lines[-1] + word).rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += word
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines]

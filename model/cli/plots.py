@@ -5,36 +5,41 @@ Only for a terminal that shows more than ASCII; what is piped somewhere stays as
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING
+
+import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from rich.console import Console
 
     from model.registry.manifest import ReliabilityBin
     from model.training.publication import Outcome
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _COLUMNS = 40
+_BESIDE = 25
+"""The columns beside a bar."""
 
 
-def print_plots(console: Console, outcome: Outcome) -> None:
+def print_plots(outcome: Outcome) -> None:
     """The plots, and where the whole report is; nothing where nothing can be seen, or nothing was published."""
     version = outcome.version
-    if not console.is_terminal or console.options.ascii_only or version is None:
+    if not sys.stdout.isatty() or not sys.stdout.encoding.lower().startswith("utf") or version is None:
         return
-    for line in (*loss_plot(outcome.losses), *calibration_plot(outcome.evaluation.reliability)):
-        console.print(line, markup=False)
+    columns = max(10, min(_COLUMNS, shutil.get_terminal_size().columns - _BESIDE))
+    for line in (*loss_plot(outcome.losses, columns), *calibration_plot(outcome.evaluation.reliability, columns)):
+        click.echo(line)
     if version.manifest.files.report is not None:
-        console.print(f"\nThe report, as a page: stature report {version.manifest.number} --output report.html")
+        click.echo(f"\nThe report, as a page: stature report {version.manifest.number} --output report.html")
 
 
-def loss_plot(losses: Sequence[tuple[int, float]]) -> Iterator[str]:
+def loss_plot(losses: Sequence[tuple[int, float]], columns: int = _COLUMNS) -> Iterator[str]:
     """One line: a column an epoch, or as many epochs as it takes."""
     if not losses:
         return
-    each = -(-len(losses) // _COLUMNS)
+    each = -(-len(losses) // columns)
     shown = [loss for _, loss in losses[::each]]
     lowest, highest = min(shown), max(shown)
     height = (len(_LEVELS) - 1) / (highest - lowest or 1.0)
@@ -43,14 +48,14 @@ def loss_plot(losses: Sequence[tuple[int, float]]) -> Iterator[str]:
     yield f"loss {losses[0][1]:.4f} {line} {losses[-1][1]:.4f}"
 
 
-def calibration_plot(bins: Sequence[ReliabilityBin]) -> Iterator[str]:
+def calibration_plot(bins: Sequence[ReliabilityBin], columns: int = _COLUMNS) -> Iterator[str]:
     """A line a bin: as many women as the bar is long, and a mark where it should end."""
     if not bins:
         return
     yield ""
-    yield f"said   {'share of women, ┃ where it should end':<{_COLUMNS}}   so were  people"
+    yield f"said   {'share of women, ┃ as it should be':<{columns}}   so were  people"
     for found in bins:
-        bar = ("█" * round(found.share_female * _COLUMNS)).ljust(_COLUMNS + 1)
-        mark = round(found.mean_probability_female * _COLUMNS)
+        bar = ("█" * round(found.share_female * columns)).ljust(columns + 1)
+        mark = round(found.mean_probability_female * columns)
         line = f"{bar[:mark]}┃{bar[mark + 1 :]}"
         yield f"{found.mean_probability_female:.3f}  {line}  {found.share_female:.3f} {found.people:>8,}"

@@ -12,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from model.cli import FAILED
 from model.errors import SettingsError, StatureError
 from model.logs import FIELDS, VARIABLE, handler, writes_json
 
@@ -77,7 +78,7 @@ def recording(model: str, metrics_file: Path | None) -> Iterator[Recording]:
     except StatureError as error:
         record.failed(error)
         if logs:
-            raise SystemExit(1) from error
+            raise SystemExit(FAILED) from error
         raise
     finally:
         if metrics_file is not None:

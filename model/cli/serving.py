@@ -9,28 +9,45 @@ import sys
 
 import click
 
-from model.cli.options import Command, common, open_registry, resolve, show_result, shown_option
+from model.cli.options import (
+    Command,
+    common,
+    examples,
+    names,
+    open_registry,
+    registry_options,
+    resolve,
+    show_result,
+    shown_option,
+)
 
 
 def serving(command: Command) -> Command:
     """The options of what listens."""
     for option in (
-        shown_option("--workers", envvar="STATURE_WORKERS", type=click.IntRange(1, 256), default=2),
-        shown_option("--port", envvar="STATURE_PORT", type=click.IntRange(0, 65535), default=8000),
-        shown_option("--host", envvar="STATURE_HOST", default="127.0.0.1"),
+        shown_option(
+            "--workers", envvar="STATURE_WORKERS", type=click.IntRange(1, 256), default=2, help="Processes that answer."
+        ),
+        shown_option(
+            "--port", envvar="STATURE_PORT", type=click.IntRange(0, 65535), default=8000, help="The TCP port."
+        ),
+        shown_option("--host", envvar="STATURE_HOST", default="127.0.0.1", help="The address to listen on."),
     ):
         command = option(command)
     return command
 
 
-@click.command()
-@common
+@click.command(epilog=examples("stature up", "stature up --port 8001 --workers 4"))
 @serving
+@common
 @click.pass_context
 def up(
     context: click.Context, registry_path: str, model: str, *, as_json: bool, host: str, port: int, workers: int
 ) -> None:
-    """Train on the shipped data if there is no champion yet, then serve."""
+    """Train if there is no champion yet, then serve.
+
+    It trains on the shipped data.
+    """
     from model.cli.training import train  # noqa: PLC0415
 
     _check_free(host, port)
@@ -42,12 +59,14 @@ def up(
     os.execv(sys.executable, command)  # noqa: S606
 
 
-@click.command()
-@common
+@click.command(epilog=examples("stature serve", "stature serve --registry shared/registry --port 8080"))
 @serving
-def serve(registry_path: str, model: str, *, as_json: bool, host: str, port: int, workers: int) -> None:
-    """Answer over HTTP with the champion, and with every version that is promoted from now on."""
-    del as_json  # the service speaks for itself
+@registry_options
+def serve(registry_path: str, model: str, *, host: str, port: int, workers: int) -> None:
+    """Answer over HTTP with the champion.
+
+    What is promoted later is served within two seconds. It runs until Ctrl-C or SIGTERM; standard error has its log.
+    """
     _check_free(host, port)
     from model.registry.storage import open_storage  # noqa: PLC0415
 
@@ -57,13 +76,25 @@ def serve(registry_path: str, model: str, *, as_json: bool, host: str, port: int
     _serve(registry_path, model, host, port, workers)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stature predict --weight-kg 73 --height-cm 182",
+        "stature predict --weight-lb 128 --height-in 63 --version 2 --json",
+    )
+)
+@click.option("--weight-kg", type=float, help="Kilograms, 20 to 400; with --height-cm.")
+@click.option("--height-cm", type=float, help="Centimetres, 100 to 250.")
+@click.option("--weight-lb", type=float, help="Pounds; with --height-in.")
+@click.option("--height-in", type=float, help="Inches.")
+@click.option(
+    "--version",
+    "name",
+    default="champion",
+    show_default=True,
+    shell_complete=names,
+    help="A version's number or alias.",
+)
 @common
-@click.option("--weight-kg", type=float)
-@click.option("--height-cm", type=float)
-@click.option("--weight-lb", type=float)
-@click.option("--height-in", type=float)
-@click.option("--version", "name", default="champion", show_default=True, help="A version's number or alias.")
 def predict(registry_path: str, model: str, *, as_json: bool, name: str, **measurements: float | None) -> None:
     """Answer for one person, without a server."""
     from model import units  # noqa: PLC0415

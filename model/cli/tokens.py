@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import click
 
-from model.cli.options import show_result
+from model.cli.options import examples, json_option, show_result
 from model.tokens import SCOPES, new_token
 
 
 @click.group()
 def token() -> None:
-    """Make the tokens by which a service knows who may do what."""
+    """Make a token that lets a caller in at a service."""
 
 
-@token.command()
+@token.command(epilog=examples("stature token new --holder dashboard --scope read"))
 @click.option(
     "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="What it is for; repeatable."
 )
 @click.option("--holder", default="operator", show_default=True, help="Whose it is: the log names the holder.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
+@json_option
 def new(*, as_json: bool, scopes: tuple[str, ...], holder: str) -> None:
     """Make a token, and the line that a service keeps of it.
 

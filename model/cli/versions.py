@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model.cli.options import METRICS, common, open_registry, resolve, show_result, table
+from model.cli import FAILED
+from model.cli.options import METRICS, common, examples, open_registry, resolve, show_result, table, version_argument
+from model.cli.progress import progress
 from model.errors import CorruptionError, NotFoundError
 
 if TYPE_CHECKING:
     from model.registry.manifest import Manifest
 
 
-@click.command()
+@click.command(epilog=examples("stature models", "stature models --limit 5 --json"))
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many versions.")
 @common
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many.")
 def models(registry_path: str, model: str, *, as_json: bool, limit: int) -> None:
     """List the versions, the newest first."""
     registry = open_registry(registry_path, model)
@@ -47,11 +49,14 @@ def models(registry_path: str, model: str, *, as_json: bool, limit: int) -> None
     show_result(found, "\n".join(said), as_json=as_json)
 
 
-@click.command()
+@click.command(epilog=examples("stature show champion", "stature show 2 --json"))
+@version_argument()
 @common
-@click.argument("name", metavar="VERSION|ALIAS")
 def show(registry_path: str, model: str, *, as_json: bool, name: str) -> None:
-    """Show all about a version, and where its weights are; np.load opens them."""
+    """Show all about a version.
+
+    Among it is where its weights are, which np.load opens.
+    """
     registry = open_registry(registry_path, model)
     head = registry.head()
     version = registry.load(resolve(registry, name, head))
@@ -86,15 +91,19 @@ def _made_in_words(manifest: Manifest) -> str:
     return f"trained    {manifest.trainer.name}, {layers}, seed {manifest.trainer.seed}, {people}"
 
 
-@click.command()
-@common
+@click.command(epilog=examples("stature verify"))
 @click.option("--expect-head", metavar="SHA256", help="A record that the log must hold: shows a log that was cut off.")
+@common
 def verify(registry_path: str, model: str, *, as_json: bool, expect_head: str | None) -> None:
-    """Read the whole registry and say what in it is not as it must be. Exit code 1 if anything is."""
+    """Read the whole registry and say what is wrong in it.
+
+    Exit code 1 if anything is.
+    """
     from model.registry.audit import problems  # noqa: PLC0415
 
     registry = open_registry(registry_path, model)
-    found = list(problems(registry, expect_head))
+    with progress(f"reading all of {registry}", quiet=as_json):
+        found = list(problems(registry, expect_head))
     try:
         head = registry.head().sha256
     except CorruptionError:
@@ -118,4 +127,4 @@ def verify(registry_path: str, model: str, *, as_json: bool, expect_head: str | 
         as_json=as_json,
     )
     if found:
-        sys.exit(1)
+        sys.exit(FAILED)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
 from model import units
 from service import administration, answers, schemas
-from service.openapi.parts import HEADERS, NAME, REQUEST_ID, Document, ref
+from service.openapi.parts import HEADERS, NAME, REQUEST_ID, TRACEPARENT, Document, ref
 from service.openapi.routes import paths
 
 if TYPE_CHECKING:
@@ -87,11 +88,23 @@ def document(release: str) -> Document:
         "paths": paths(),
         "components": {
             "schemas": _schemas(),
-            "parameters": {"name": NAME, "request_id": REQUEST_ID},
+            "parameters": {"name": NAME, "request_id": REQUEST_ID, "traceparent": TRACEPARENT},
             "headers": HEADERS,
             "securitySchemes": {"token": _TOKEN},
         },
     }
+
+
+class _Schemas(GenerateJsonSchema):
+    """For generators of clients, which take the smaller of two kinds of numbers where they are not told."""
+
+    def float_schema(self, schema: Any) -> Document:  # noqa: ANN401 - pydantic's own kind
+        return super().float_schema(schema) | {"format": "double"}
+
+    def default_schema(self, schema: Any) -> Document:  # noqa: ANN401
+        """Without the defaults that are objects: some generators write them as nothing compiles."""
+        described = super().default_schema(schema)
+        return {name: said for name, said in described.items() if name != "default" or not isinstance(said, dict)}
 
 
 def _schemas() -> Document:
@@ -99,6 +112,7 @@ def _schemas() -> Document:
         *((name, "validation", TypeAdapter(request)) for name, request in _REQUESTS.items()),
         *((answer.__name__, "serialization", TypeAdapter(answer)) for answer in _ANSWERS),
     ]
-    found, shared = TypeAdapter.json_schemas(adapters, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    template = "#/components/schemas/{model}"
+    found, shared = TypeAdapter.json_schemas(adapters, ref_template=template, schema_generator=_Schemas)  # type: ignore[arg-type]
     top = {str(name): schema for (name, _), schema in found.items() if schema.get("$ref") != ref(str(name))["$ref"]}
     return dict(sorted((shared.get("$defs", {}) | top).items()))

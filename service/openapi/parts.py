@@ -33,7 +33,7 @@ def operation(
     **more: Any,  # noqa: ANN401 - further members of the operation
 ) -> Document:
     """A route's method: what it is called, where it stands, what it answers, and with which problems it may fail."""
-    parameters = [*more.pop("parameters", []), parameter("request_id")]
+    parameters = [*more.pop("parameters", []), parameter("request_id"), parameter("traceparent")]
     # A probe is answered however much else is being asked.
     overload = () if tag == "Health" else (errors.OverloadedError,)
     scope = _SCOPES.get(tag)
@@ -105,7 +105,7 @@ def named(examples: Document) -> Document:
 
 
 def headers(*names: str) -> Document:
-    return {name: ref(name, "headers") for name in ("X-Request-Id", *names)}
+    return {name: ref(name, "headers") for name in ("X-Request-Id", "traceparent", *names)}
 
 
 def query(name: str, description: str, **limits: int) -> Document:
@@ -134,6 +134,13 @@ REQUEST_ID: Document = {
     "description": "A name of your own for this request: up to 128 letters, digits and `._-`. Any other is not used.",
     "schema": {"type": "string"},
 }
+TRACEPARENT: Document = {
+    "name": "traceparent",
+    "in": "header",
+    "description": "The trace that this request belongs to (W3C Trace Context). One that is not valid is not used.",
+    "schema": {"type": "string"},
+    "example": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+}
 EXPLAIN: Document = {
     "name": "explain",
     "in": "query",
@@ -150,6 +157,10 @@ HEADERS: Document = {
     "X-Request-Id": {
         "description": "The request's name, yours or a new one.",
         "required": True,
+        "schema": {"type": "string"},
+    },
+    "traceparent": {
+        "description": "That of the request, where it has a valid one.",
         "schema": {"type": "string"},
     },
     "X-Model-Version": {

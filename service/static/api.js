@@ -34,14 +34,29 @@ export const get = (path) => ask(path);
 export const post = (path, document) =>
   ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(document) });
 
-// A link cannot send a token: where there is one, what it leads to is fetched with it and saved under this name.
-export function withToken(link, fileName) {
+// A link cannot send a token: where there is one, the page that it leads to is fetched with it, and shown in a window of
+// its own, in which this page's policy holds. That knows no style within a page, so the style is given as an object.
+export function withToken(link) {
   link.addEventListener("click", async (event) => {
-    if (!token || link.download) return;
+    if (!token) return;
     event.preventDefault();
-    const content = await ask(link.href, {}, (response) => response.blob());
-    Object.assign(link, { href: URL.createObjectURL(content), download: fileName });
-    link.click();
+    const opened = window.open(""); // at once, since a window that nobody has clicked for is not opened
+    const shown = opened.document;
+    shown.write("<!doctype html>");
+    shown.close();
+    try {
+      const style = new opened.CSSStyleSheet();
+      const text = (await ask(link.href, {}, (response) => response.text())).replace(/<style>(.*?)<\/style>/s, (_, rules) => {
+        style.replaceSync(rules);
+        return "";
+      });
+      const page = new DOMParser().parseFromString(text, "text/html");
+      for (const element of page.querySelectorAll("script, meta[http-equiv]")) element.remove();
+      shown.replaceChild(shown.adoptNode(page.documentElement), shown.documentElement);
+      shown.adoptedStyleSheets = [style];
+    } catch (problem) {
+      shown.body.textContent = problem.message;
+    }
   });
   return link;
 }

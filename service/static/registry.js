@@ -100,7 +100,7 @@ export function showCard(manifest) {
   ];
   if (files.report) {
     const link = make("a", { href: `versions/${manifest.number}/report` }, "training, calibration and subgroups");
-    lines.push(["Report", withToken(link, `${manifest.model}-${manifest.number}-report.html`)]);
+    lines.push(["Report", withToken(link)]);
   }
   byId("card-title").textContent = `Version ${manifest.number}`;
   byId("card").replaceChildren(...lines.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));

@@ -418,6 +418,38 @@ def test_a_token_is_asked_for_and_kept_in_memory_only(
         expect(asked).to_be_visible()
 
 
+def test_a_report_behind_a_token_opens_as_it_does_without_one(
+    visit: Callable[..., Visit], service: RunningService, trained: Registry, tmp_path: Path
+) -> None:
+    def looks(report: Page) -> list[object]:
+        expect(report.get_by_role("heading", level=1)).to_be_visible()
+        asked = """() => {
+            const of = (name) => getComputedStyle(document.querySelector(name));
+            const pictures = [...document.images].map((image) => [image.complete, image.naturalWidth]);
+            const looks = [of("body").maxWidth, of("h1").fontSize, of("table").borderCollapse];
+            return [document.compatMode, document.title, document.body.innerText, ...looks,
+                document.body.scrollHeight, pictures];
+        }"""
+        found: list[object] = report.evaluate(asked)
+        return found
+
+    plain = visit().open("/versions/1/report")
+    token, line = new_token("a.test", ("predict", "read"))
+    with serve(trained.storage.root, tmp_path / "log", "--workers", "1", STATURE_TOKENS=line) as guarded:
+        opened = visit(at=guarded, refusals=(401,))
+        page = opened.open()
+        page.get_by_label("Token", exact=True).fill(token)
+        page.get_by_role("button", name="Use it").click()
+        for _ in range(2):
+            with page.context.expect_page() as found:
+                page.get_by_role("link", name="training, calibration and subgroups").click()
+            report = found.value
+            report.on("console", lambda said: opened.complaints.append(said.text))
+            report.wait_for_function("document.images.length && [...document.images].every((image) => image.complete)")
+            assert looks(report) == looks(plain)
+            report.close()
+
+
 def test_what_is_tried_on_the_page_is_not_counted_as_people(
     visit: Callable[..., Visit], service: RunningService
 ) -> None:

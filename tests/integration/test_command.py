@@ -6,7 +6,9 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,36 +21,31 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from end_to_end.running_service import RunningService, free_port, wait_for
 from people_files import people, text, write
 
-from model.cli import TRAINING_ONLY, main
+from model.cli import EXIT_CODES
+from model.cli.group import SECTIONS, TRAINING_ONLY, main
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
 from model.tokens import find, parse_tokens
 from model.training.job import Settings, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-COMMANDS = [
-    *(
-        "up",
-        "serve",
-        "train",
-        "evaluate",
-        "recalibrate",
-        "predict",
-        "models",
-        "show",
-        "diff",
-        "log",
-        "promote",
-        "rollback",
-        "delete",
-        "verify",
-    ),
-    *("prune", "reproduce", "report", "export", "doctor"),
-]
+
+def _paths(group: click.Group) -> Iterator[tuple[str, ...]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        yield from ((name, *more) for more in _paths(command)) if isinstance(command, click.Group) else [(name,)]
+
+
+COMMANDS = list(_paths(main))
+"""Every command, by the words that call it."""
+SERVING = ("up", "serve")
+WITHOUT_JSON = ("stature completion",)
+STATURE = Path(sys.executable).with_name("stature")
 STEVE = ("--weight-kg", "73", "--height-cm", "182")
 
 
@@ -70,7 +67,7 @@ class Done:
 def stature(*arguments: str, directory: Path | None = None, **environment: str) -> Done:
     """The command, as a process."""
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "stature"), *arguments],
+        [STATURE, *arguments],
         cwd=directory,
         env=os.environ | environment,
         capture_output=True,
@@ -81,9 +78,9 @@ def stature(*arguments: str, directory: Path | None = None, **environment: str) 
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def in_this_process(*arguments: str) -> Done:
+def in_this_process(*arguments: str, environment: dict[str, str] | None = None) -> Done:
     """The same without a process of its own, for tables of many cases."""
-    result = CliRunner().invoke(main, arguments, prog_name="stature")
+    result = CliRunner().invoke(main, arguments, prog_name="stature", env=environment)
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return Done(result.exit_code, result.stdout, result.stderr)
 
@@ -110,6 +107,28 @@ def data(tmp_path: Path) -> str:
     return write(tmp_path / "people.csv", text(people(200)))
 
 
+def command_at(names: tuple[str, ...]) -> click.Command:
+    command: click.Command = main
+    for name in names:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
+    return command
+
+
+def _parameters(name: str) -> list[click.Parameter]:
+    command = command_at((name,))
+    return next(iter(command.commands.values())).params if isinstance(command, click.Group) else command.params
+
+
+def is_alive(service: RunningService) -> bool:
+    try:
+        return service.request("GET", "/livez")[0] == 200
+    except OSError:
+        return False
+
+
 def refused(done: Done, exit_code: int = 1) -> str:
     """What standard error says: one sentence, no stack trace, and nothing on standard output."""
     assert done.exit_code == exit_code
@@ -129,27 +148,111 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_the_command_is_also_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "model.cli", "--help"], capture_output=True, text=True, check=True)
-    assert "Commands:" in done.stdout
+    assert "Train and judge:" in done.stdout
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_names_every_command_in_the_order_of_a_working_day(flag: str) -> None:
-    done = stature(flag)
-    listed = re.findall(r"^  ([a-z]+)  ", done.said.partition("Commands:")[2], re.MULTILINE)
+def test_help_lists_every_command_in_its_section_and_the_three_to_try_first(flag: str) -> None:
+    done = stature(flag, COLUMNS="80")
+    titles = re.findall(r"^([A-Z][a-z ]+):$", done.said, re.MULTILINE)
+    listed = re.findall(r"^  ([a-z]+)  +(.+)$", done.said, re.MULTILINE)
     assert done.exit_code == 0
-    assert listed[: len(COMMANDS)] == COMMANDS
+    assert titles == ["Options", *SECTIONS]
+    assert [name for name, _ in listed] == [name for section in SECTIONS.values() for name in section]
+    assert all(description.endswith(".") and not description.endswith("...") for _, description in listed)
+    assert done.said.partition("first three to try:\n")[2].count("    stature ") == 3
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"token"}))
-def test_every_command_explains_itself_and_takes_registry_model_and_json(command: str) -> None:
-    done = CliRunner().invoke(main, [command, "--help"])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_each_of_its_options_and_how_it_is_used(command: tuple[str, ...]) -> None:
+    done = in_this_process(*command, "--help")
     assert done.exit_code == 0
-    assert done.output.startswith(f"Usage: main {command} ")
-    for flag in ("--registry", "--model", "--json"):
-        assert flag in done.output
-    described = main.get_command(click.Context(main), command)
-    assert described is not None
-    assert described.help
+    assert done.said.startswith(f"Usage: stature {' '.join(command)} ")
+    assert "  Examples:\n    stature " in done.said
+    found = command_at(command)
+    assert found.help
+    for option in (parameter for parameter in found.params if isinstance(parameter, click.Option)):
+        assert option.help, option.name
+        assert option.help.endswith((".", "]")), option.help
+        has_default = option.to_info_dict()["default"] not in (None, False, "", ())
+        assert option.show_default or not has_default, option.name
+
+
+def examples_of(*names: str) -> list[str]:
+    """The examples in the help of these commands, or of all others."""
+    return [
+        line.strip()
+        for command in COMMANDS
+        if (command[0] in names if names else command[0] not in SERVING)
+        for line in (command_at(command).epilog or "").splitlines()[2:]
+    ]
+
+
+@pytest.mark.parametrize("example", examples_of())
+def test_each_example_in_the_help_can_be_copied(
+    root: str, data: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program, *arguments = shlex.split(example)
+    done = in_this_process(*arguments, environment={"STATURE_REGISTRY": root})
+    assert program == "stature"
+    assert (done.exit_code, done.complained) == (0, "")
+    assert done.said
+
+
+@pytest.mark.parametrize("example", [line for line in examples_of() if not line.startswith(WITHOUT_JSON)])
+def test_each_command_prints_one_json_document_if_asked(
+    root: str, data: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = in_this_process(*shlex.split(example)[1:], "--json", environment={"STATURE_REGISTRY": root})
+    assert done.document is not None
+
+
+def test_what_serves_or_prints_a_script_has_no_json_to_print() -> None:
+    without = [name for name, *_ in COMMANDS if not any(option.name == "as_json" for option in _parameters(name))]
+    assert without == ["serve", "completion"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [(("verify",), 0), (("show", "9"), 1), (("verify", "--expect-head", "0" * 64), 1), (("show",), 2)],
+)
+def test_each_documented_exit_code_is_given(root: str, arguments: tuple[str, ...], exit_code: int) -> None:
+    # 130, that of Ctrl-C, is given in test_interrupting.py.
+    assert set(EXIT_CODES) == {0, 1, 2, 130}
+    assert stature(*arguments, STATURE_REGISTRY=root).exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "then"),
+    [
+        (("show", "9"), "`stature models` lists what there is."),
+        (("promote", "1", "--expect", "7"), "`stature log` tells who moved it, and when."),
+        (("show", "3"), "`stature verify` says all that is wrong in a registry."),
+        (("predict", *STEVE, "--registry", "/nowhere"), "`stature train` makes the first"),
+    ],
+)
+def test_what_fails_says_what_to_do_next(root: str, arguments: tuple[str, ...], then: str) -> None:
+    flip(artifact(Path(root), 3), b"NUMPY")
+    assert then in refused(in_this_process(*arguments, environment={"STATURE_REGISTRY": root}))
+
+
+@pytest.mark.parametrize("example", examples_of(*SERVING))
+def test_each_example_of_what_serves_can_be_copied(root: str, example: str, tmp_path: Path) -> None:
+    port = free_port()
+    environment = os.environ | {"STATURE_PORT": str(port), "STATURE_REGISTRY": root}
+    arguments = shlex.split(re.sub(r"--port \d+", f"--port {port}", example))
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen([STATURE, *arguments[1:]], cwd=tmp_path, env=environment, stdout=log, stderr=log) as process,
+    ):
+        service = RunningService(process, port, tmp_path / "log")
+        try:
+            wait_for(lambda: is_alive(service), (tmp_path / "log").read_text)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
 
 
 def test_an_installation_that_only_serves_says_which_one_trains() -> None:
@@ -701,12 +804,12 @@ def test_the_service_imports_nothing_that_only_training_or_the_command_needs() -
 
 def test_predicting_does_not_import_what_training_needs(root: str) -> None:
     arguments = ["predict", *STEVE, "--registry", root, "--json"]
-    code = f"from model.cli import main\nmain({arguments!r}, standalone_mode=False)"
+    code = f"from model.cli.group import main\nmain({arguments!r}, standalone_mode=False)"
     assert imported_by(code, "duckdb", "rich", "model.training", "threadpoolctl", "flask") == []
 
 
 def test_help_imports_nothing_heavy() -> None:
-    assert imported_by("import model.cli", "numpy", "duckdb", "rich", "flask", "pydantic") == []
+    assert imported_by("import model.cli.group", "numpy", "duckdb", "rich", "flask", "pydantic") == []
 
 
 def test_a_token_needs_no_registry_and_is_made_as_words_or_json() -> None:

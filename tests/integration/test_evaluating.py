@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from people_files import people, text, write
 
-from model.cli import main
+from model.cli.group import main
 from model.errors import DataError, NotFoundError, SettingsError
 from model.registry.audit import problems
 from model.registry.registry import Registry

@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import debian
 import pytest
 from end_to_end.container_engine import ROOT
 from end_to_end.running_service import RunningService, serve
@@ -17,11 +19,12 @@ from model.tokens import SCOPES, new_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from model.registry.registry import Registry
 
 CLIENTS = ROOT / "tests" / "clients"
+VALIDATOR = Path("/usr/share/gocode/src/gopkg.in/validator.v2")
+"""Where Debian puts the one package that a generated client in Go needs."""
 STEVE = {"weight_kg": 73, "height_cm": 182}
 
 
@@ -77,6 +80,25 @@ def test_a_client_in_typescript(service: RunningService, description: Path, tmp_
     run("npx", "tsc", *strict, "use.ts", folder=folder)
 
     said = run("node", "use.js", f"http://127.0.0.1:{service.port}", folder=folder)
+    assert json.loads(said) == expected(service)
+
+
+@pytest.mark.slow
+def test_a_client_in_go(service: RunningService, description: Path, tmp_path: Path) -> None:
+    # Without modules: what the client needs beside Go's own library is among Debian's packages, in their GOPATH.
+    packages = ("golang-go", "golang-gopkg-validator.v2-dev", "default-jre-headless")
+    debian.install(*packages, are_there=lambda: shutil.which("go") and shutil.which("java") and VALIDATOR.exists())
+    run(sys.executable, "-m", "venv", "venv", folder=tmp_path)
+    run(tmp_path / "venv" / "bin" / "pip", "install", "--quiet", "openapi-generator-cli==7.26.0", folder=tmp_path)
+    only = "models,apis,supportingFiles,modelDocs=false,apiDocs=false,modelTests=false,apiTests=false"
+    arguments = ("--global-property", only, "--additional-properties", "packageName=stature,withGoMod=false")
+    generate = (tmp_path / "venv" / "bin" / "openapi-generator-cli", "generate", "--generator-name", "go")
+    run(*generate, "--input-spec", description, "--output", "go/src/stature", *arguments, folder=tmp_path)
+
+    shutil.copy(CLIENTS / "use.go", tmp_path)
+    path = f"{tmp_path / 'go'}{os.pathsep}{VALIDATOR.parents[2]}"
+    run("go", "build", "-o", "use", "use.go", folder=tmp_path, GO111MODULE="off", GOPATH=path)
+    said = run(tmp_path / "use", f"http://127.0.0.1:{service.port}", folder=tmp_path)
     assert json.loads(said) == expected(service)
 
 

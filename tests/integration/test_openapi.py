@@ -97,6 +97,20 @@ def test_it_has_every_route_of_the_application_and_no_other(app: Flask, api: dic
     assert described == served
 
 
+@pytest.mark.parametrize("path", ["/predict", "/livez", "/versions", "/metrics"])
+def test_the_trace_of_a_request_is_described_and_repeated(app: Flask, api: dict[str, Any], path: str) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    operation = next(iter(api["paths"][path].values()))
+    method = "POST" if path == "/predict" else "GET"
+
+    answer = app.test_client().open(path, method=method, json=STEVE, headers={"traceparent": trace})
+
+    assert "traceparent" in {resolved(api, parameter)["name"] for parameter in operation["parameters"]}
+    assert answer.headers["traceparent"] == trace
+    check(api, path, answer)
+    assert all("traceparent" in described["headers"] for described in operation["responses"].values())
+
+
 def test_operations_have_names_of_their_own(api: dict[str, Any]) -> None:
     names = [operation["operationId"] for methods in api["paths"].values() for operation in methods.values()]
     assert len(names) == len(set(names))

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from integration.registry_worker import another
 
-from model.cli import main
+from model.cli.group import main
 from model.errors import CorruptionError, NotFoundError, RefusedError
 from model.registry import pruning
 from model.registry.audit import problems

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from model.cli import main
+from model.cli.group import main
 from model.errors import DataError, SettingsError
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from model.cli import main
+from model.cli.group import main
 from model.errors import CorruptionError, NotFoundError, RefusedError, StorageError
 from model.registry import pruning
 from model.registry.audit import problems

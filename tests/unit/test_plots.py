@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from model.cli.plots import calibration_plot, loss_plot, print_plots
 from model.registry.manifest import ReliabilityBin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def bin_of(said: float, was: float, people: int = 100) -> ReliabilityBin:
@@ -53,15 +56,32 @@ def outcome(*, published: bool = True, report: bool = True) -> SimpleNamespace:
     )
 
 
-def printed(made: SimpleNamespace, *, terminal: bool = True, encoding: str = "utf-8") -> str:
-    raw = io.BytesIO()
-    file = io.TextIOWrapper(raw, encoding=encoding)
-    print_plots(Console(file=file, force_terminal=terminal, soft_wrap=True, highlight=False), made)
-    file.flush()
-    return raw.getvalue().decode()
+class Screen(io.TextIOWrapper):
+    """Standard output that is a terminal, or is none."""
+
+    def __init__(self, *, terminal: bool, encoding: str) -> None:
+        self.raw_bytes = io.BytesIO()
+        super().__init__(self.raw_bytes, encoding=encoding)
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
 
 
-def test_a_terminal_shows_the_plots_and_says_where_the_report_is() -> None:
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    def show(made: SimpleNamespace, *, terminal: bool = True, encoding: str = "utf-8") -> str:
+        screen = Screen(terminal=terminal, encoding=encoding)
+        with monkeypatch.context() as patched:
+            patched.setattr("sys.stdout", screen)
+            print_plots(made)
+        screen.flush()
+        return screen.raw_bytes.getvalue().decode()
+
+    return show
+
+
+def test_a_terminal_shows_the_plots_and_says_where_the_report_is(printed: Callable[..., str]) -> None:
     said = printed(outcome())
     assert "loss 0.7000 █▁ 0.4000" in said
     assert "share of women" in said
@@ -78,5 +98,7 @@ def test_a_terminal_shows_the_plots_and_says_where_the_report_is() -> None:
     ],
     ids=["piped", "ascii", "nothing published"],
 )
-def test_elsewhere_nothing_is_added(made: SimpleNamespace, how: dict[str, bool | str]) -> None:
+def test_elsewhere_nothing_is_added(
+    printed: Callable[..., str], made: SimpleNamespace, how: dict[str, bool | str]
+) -> None:
     assert printed(made, **how) == ""

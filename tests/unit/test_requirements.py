@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from model.cli import TRAINING_ONLY
+from model.cli.group import TRAINING_ONLY
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 
