@@ -131,11 +131,13 @@ def _check_free(host: str, port: int) -> None:
 
 def _serve(registry_path: str, model: str, host: str, port: int, workers: int) -> None:
     """Become gunicorn's master, so that signals reach it: in this process, as a second start of Python takes long."""
-    gc.disable()  # an import leaves little garbage; gunicorn's settings turn it on again
-    from gunicorn import __main__ as gunicorn  # noqa: PLC0415
-
     os.environ |= {"STATURE_REGISTRY": registry_path, "STATURE_MODEL": model}
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     flags = ["--config", "python:service.gunicorn_conf", "--bind", address, "--workers", str(workers)]
+    if "obstore" in sys.modules:  # it has threads by now, which gunicorn's workers, being forks, would lack
+        os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *flags])  # noqa: S606
+    gc.disable()  # an import leaves little garbage; gunicorn's settings turn it on again
+    from gunicorn import __main__ as gunicorn  # noqa: PLC0415
+
     sys.argv = [str(gunicorn.__file__), *flags]  # where gunicorn looks, when it is to start itself anew too
     gunicorn.run()
