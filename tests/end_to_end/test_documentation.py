@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import debian
 import pytest
 from end_to_end.container_engine import ROOT, NoEngineError, container_engine
 from end_to_end.container_fixtures import BASE_IMAGES
@@ -39,11 +40,13 @@ def runner_of(block: Block) -> str:
     programs = {step.command.partition(" ")[0] for step in block.steps}
     if "docker" in programs and programs <= {"docker", "curl"}:
         return "containers"
-    if programs == {"helm"}:
-        return "helm"
+    if programs in ({"helm"}, {"cat", "go"}):
+        return (programs - {"cat"}).pop()
     if programs == {"make"} and not any(step.command.startswith("make run") for step in block.steps):
         return "make"
-    assert not programs & {"docker", "git", "helm"}, f"{block.place}: nothing runs this together with other commands"
+    assert not programs & {"docker", "git", "helm", "go"}, (
+        f"{block.place}: nothing runs this together with other commands"
+    )
     return "shell"
 
 
@@ -59,7 +62,8 @@ def test_every_block_of_every_document_is_run_by_one_test_or_is_no_command() -> 
     for document in documents():
         for block in blocks(document):
             assert block.language in {"console", "pycon", *SHOWN_ONLY}, f"{block.place}: {block.language!r} is not run"
-            assert runner_of(block) in {"shell", "make", "containers", "helm", "python"} or block.language in SHOWN_ONLY
+            runners = {"shell", "make", "containers", "helm", "python", "go"}
+            assert runner_of(block) in runners or block.language in SHOWN_ONLY
             assert block.language != "console" or block.steps, f"{block.place}: no command in it"
             assert block.language != "pycon" or block.lines[0].startswith(">>> "), f"{block.place}: begins with no >>>"
 
@@ -91,6 +95,19 @@ def test_the_architecture_names_every_module() -> None:
 
 @pytest.mark.parametrize("document", documents_for("shell"))
 def test_the_commands_of_a_document_print_what_it_shows(document: str, tmp_path: Path) -> None:
+    run_here(tmp_path, steps_for(document, "shell"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", documents_for("go"))
+def test_the_go_of_a_document_prints_what_it_shows(document: str, tmp_path: Path) -> None:
+    debian.install("golang-go", are_there=lambda: shutil.which("go"))
+    serving = steps_for(document, "shell")[:1]
+    run_here(tmp_path, serving + steps_for(document, "go"))
+
+
+def run_here(tmp_path: Path, steps: list[Step]) -> None:
+    """Run these in a folder with the project in it."""
     folder = tmp_path / "stature"
     folder.mkdir()
     folder.joinpath("data").mkdir()
@@ -102,7 +119,7 @@ def test_the_commands_of_a_document_print_what_it_shows(document: str, tmp_path:
     steps = [
         # It installs, and becomes `stature up`, whose output is the end of its own; test_a_fresh_clone_… runs it.
         Step(step.place, step.command.replace("make run", "stature up"), step.shown)
-        for step in steps_for(document, "shell")
+        for step in steps
     ]
 
     with shell(folder, environment, tmp_path / "scratch") as opened:
