@@ -39,7 +39,8 @@ Number = Annotated[int, Field(ge=1, lt=10**10), BeforeValidator(_whole)]
 class Change(BaseModel):
     """What every change may say: which version must be champion for it to be made, and why it is made."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # Built when the first change comes, of which most services see none.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
     expect: Number | Literal["none"] | None = None
     reason: Annotated[str, Field(max_length=_MOST_CHARACTERS_OF_A_REASON)] = ""
