@@ -72,7 +72,7 @@ CMD ["train"]
 
 FROM base AS serve
 COPY --from=serving /opt/stature /opt/stature
-RUN python -c 'import service.server, gunicorn.app.wsgiapp, gunicorn.workers.gthread, uvloop, model.cli.group'
+RUN python -c 'import service.server, gunicorn.app.wsgiapp, gunicorn.workers.gthread, uvloop, model.cli.group, model.cli.serving'
 ENV PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 # Ready, and not merely alive: Docker does not restart a container for being unhealthy, and who asks for its health

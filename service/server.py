@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ _MOST_HEADERS = 100
 _LAST_REQUEST_SECONDS = 1.0
 """How long a worker that ends waits for a request on a connection that is open and has none."""
 _VERSIONS = ("1.1", "1.0")
+_OF_BODIES = (b"content-length", b"transfer-encoding")
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -45,6 +47,21 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
             "server_header": False,
         }
         super().__init__(*arguments, **named)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """SIGQUIT, which gunicorn makes of a Ctrl-C, ends a worker as SIGTERM does; as it is, it ends none."""
+        del sig, frame
+        signal.raise_signal(signal.SIGTERM)
+
+
+class _Trailers(list[tuple[bytes, bytes]]):
+    """What comes after a body in pieces is no header, and is not kept."""
+
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        pass
+
+
+_TRAILERS = _Trailers()
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -122,11 +139,16 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() not in _VERSIONS or [name for name, _ in self.headers].count(b"host") > 1:
             self._refusal = errors.BadRequestError("HTTP/1.1 or HTTP/1.0 is expected, with one Host")
             raise self._refusal
+        if self.parser.should_upgrade() and any(name in _OF_BODIES for name, _ in self.headers):
+            # The parser stops where another protocol would begin, and would read the body as the next request.
+            self._refusal = errors.BadRequestError("a body cannot follow Upgrade: send it in HTTP/1.1 alone")
+            raise self._refusal
         if self._deadline is not None and not self.flow.write_paused:
             self._end_deadline()
         if len(self.connections) > self._settings.maximum_connections:
             self.scope["extensions"] = {CROWDED: {}}
         super().on_headers_complete()
+        self.headers = _TRAILERS
         if self._ending:
             self.cycle.keep_alive = False  # and the answer says so
 

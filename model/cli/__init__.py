@@ -30,8 +30,8 @@ DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED = 0, 1, 2, 130
 EXIT_CODES = {
     DONE: "done",
     FAILED: (
-        "it could not be done, and standard error says why; or `verify` or `doctor` found something wrong, or what "
-        "`reproduce` trained is not the same"
+        "it could not be done, and standard error says why, unless nobody was left to read; or `verify` or `doctor` "
+        "found something wrong, or what `reproduce` trained is not the same"
     ),
     NOT_UNDERSTOOD: "the command was not understood",
     INTERRUPTED: "Ctrl-C: whatever was begun is there as a whole, or not at all",
@@ -55,7 +55,9 @@ def main() -> None:
         sys.stderr.write("Interrupted: nothing is left half done.\n")
         sys.exit(INTERRUPTED)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # All is done but to end. Who has been interrupted already may be ended at once; no one else shall lose output.
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGINT, signal.SIG_DFL if _interrupts else signal.SIG_IGN)
 
 
 _interrupts: list[int] = []

@@ -51,7 +51,12 @@ def diff(registry_path: str, model: str, *, as_json: bool, first_name: str, seco
 
 @click.command(epilog=examples("stature reproduce champion --data people.csv"))
 @version_argument()
-@click.option("--data", metavar="FILE", help="The file that it was trained on, where that was not a shipped one.")
+@click.option(
+    "--data",
+    type=click.Path(),
+    metavar="FILE",
+    help="The file that it was trained on, where that was not a shipped one.",
+)
 @click.option("--female-code", metavar="NUMBER", help="The number that means female, as it was given to train.")
 @common
 def reproduce(

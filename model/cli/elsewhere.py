@@ -118,6 +118,8 @@ def _artifact(registry: Registry, version: Version) -> bytes:
 
 def _write(path: Path, content: bytes) -> None:
     """As a new file, whole or not at all: nothing is overwritten."""
+    if path.is_dir():
+        raise click.ClickException(f"{path} is a folder: name a file in it")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:

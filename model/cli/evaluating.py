@@ -28,7 +28,9 @@ from model.cli.outcome import (
 from model.cli.plots import print_plots
 from model.cli.progress import progress
 
-_data_option = click.option("--data", required=True, metavar="FILE|nhanes", help="CSV, CSV in gzip, or Parquet.")
+_data_option = click.option(
+    "--data", type=click.Path(), required=True, metavar="FILE|nhanes", help="CSV, CSV in gzip, or Parquet."
+)
 
 _LOGISTIC_REGRESSION = (
     "The logistic regression is one of these people: each is judged by one that was trained on the others."

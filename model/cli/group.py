@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from importlib import import_module
 from typing import Any
 
@@ -65,6 +66,11 @@ class Group(click.Group):
             is_told = "`stature " in said or " --" in said
             then = "" if is_told else next((then for kind, then in NEXT.items() if isinstance(error, kind)), "")
             raise click.ClickException(f"{said}\n{then}".rstrip()) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # nobody reads on, which click knows how to end
+                raise
+            what = error.filename or "what was to be printed cannot be written"
+            raise click.ClickException(f"{what}: {error.strerror}") from error
         except ModuleNotFoundError as error:
             if error.name not in TRAINING_ONLY:
                 raise

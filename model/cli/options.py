@@ -93,7 +93,9 @@ def moving(command: Command) -> Command:
     """The options of what moves an alias."""
     for option in (
         click.option("--reason", default="", help="Why, for the log."),
-        click.option("--expect", type=_ExpectType(), help="Refuse unless this version is champion."),
+        click.option(
+            "--expect", type=_ExpectType(), metavar=_ExpectType.name, help="Refuse unless this version is champion."
+        ),
     ):
         command = option(command)
     return command
@@ -144,7 +146,12 @@ def gate_options(command: Command) -> Command:
             show_default=True,
             help="What becomes of a version that is not promoted.",
         ),
-        click.option("--holdout", metavar="FILE", help="People who judge, instead of those held out of the data."),
+        click.option(
+            "--holdout",
+            type=click.Path(),
+            metavar="FILE",
+            help="People who judge, instead of those held out of the data.",
+        ),
         click.option(
             "--min-relative-change",
             type=float,

@@ -6,6 +6,7 @@ import gc
 import os
 import socket
 import sys
+from pathlib import Path
 
 import click
 
@@ -139,5 +140,6 @@ def _serve(registry_path: str, model: str, host: str, port: int, workers: int) -
     gc.disable()  # an import leaves little garbage; gunicorn's settings turn it on again
     from gunicorn import __main__ as gunicorn  # noqa: PLC0415
 
-    sys.argv = [str(gunicorn.__file__), *flags]  # where gunicorn looks, when it is to start itself anew too
+    # Where gunicorn looks; by SIGUSR2 it starts what stands here anew.
+    sys.argv = [str(Path(sys.executable).with_name("gunicorn")), *flags]
     gunicorn.run()

@@ -47,10 +47,22 @@ class _LayersType(click.ParamType[tuple[int, ...]]):
     )
 )
 @click.option(
-    "--data", default="nhanes", show_default=True, metavar="FILE|tutorial|nhanes", help="CSV, CSV in gzip, or Parquet."
+    "--data",
+    type=click.Path(),
+    default="nhanes",
+    show_default=True,
+    metavar="FILE|tutorial|nhanes",
+    help="CSV, CSV in gzip, or Parquet.",
 )
 @reading_options
-@click.option("--hidden", type=_LayersType(), default="2", show_default=True, help="The neurons of each hidden layer.")
+@click.option(
+    "--hidden",
+    type=_LayersType(),
+    metavar=_LayersType.name,
+    default="2",
+    show_default=True,
+    help="The neurons of each hidden layer.",
+)
 @click.option(
     "--trainer",
     type=click.Choice(["sgd", "gauss_newton"]),

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from model.registry.storage import Storage
 
 _WRITERS, _ROUNDS = 8, 10
+_LONGEST_SECONDS = 60.0
+"""How long a writer waits for the others, who may have been interrupted."""
 
 
 def findings(storage: Storage) -> Iterator[str]:
@@ -49,7 +51,7 @@ def _race(storage: Storage, prefix: str) -> Iterator[str]:
     """Many writers at once: exactly one may be told that it was first, and its content must be there."""
     with ThreadPoolExecutor(_WRITERS) as pool:
         for round_number in range(_ROUNDS):
-            key, barrier = f"{prefix}/race/{round_number:02}", threading.Barrier(_WRITERS)
+            key, barrier = f"{prefix}/race/{round_number:02}", threading.Barrier(_WRITERS, timeout=_LONGEST_SECONDS)
 
             def put(writer: int, key: str = key, barrier: threading.Barrier = barrier) -> bool:
                 barrier.wait()

@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from end_to_end.malformed_http import ACCEPTED, BODY, CUT_OFF, HIDDEN, LENGTH, REFUSED, Case
+from end_to_end.malformed_http import ACCEPTED, BODY, CHUNKED, CUT_OFF, HIDDEN, LENGTH, REFUSED, Case
 from end_to_end.running_service import RunningService, serve
 
 if TYPE_CHECKING:
@@ -39,19 +39,26 @@ def record(record_property: Callable[[str, object], None]) -> Callable[[list[int
     return each
 
 
-def statuses(service: RunningService, sent: bytes, *, end: bool = False) -> list[int]:
-    """What is answered until the service closes the connection, as it must within ten seconds."""
+def statuses(service: RunningService, *pieces: bytes, end: bool = False) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers(service, *pieces, end=end))]
+
+
+def answers(service: RunningService, *pieces: bytes, end: bool = False) -> bytes:
+    """What comes until the service closes the connection, as it must within ten seconds."""
     received = b""
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
         try:
-            connection.sendall(sent)
+            for piece in pieces:
+                connection.sendall(piece)
+                if piece is not pieces[-1]:
+                    service.request("GET", "/livez")  # by its answer this piece has been read, too
             if end:
                 connection.shutdown(socket.SHUT_WR)
             while part := connection.recv(1 << 16):
                 received += part
         except ConnectionError:
             pass  # closed with bytes of ours unread
-    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
+    return received
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
@@ -86,6 +93,29 @@ def test_an_upgrade_that_is_not_offered_changes_nothing_but_that_the_connection_
 ) -> None:
     sent = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n"
     assert statuses(service, sent + LAST) in ([200], [200, 200])
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: %d\r\n", b"Transfer-Encoding: chunked\r\nX-A: %d\r\n"])
+def test_a_body_after_an_upgrade_is_never_taken_for_the_next_request(
+    service: RunningService, length: bytes, record: Callable[[list[int]], None]
+) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    answered = statuses(service, head + upgrade + length % len(HIDDEN) + b"\r\n", HIDDEN + LAST)
+    record(answered)
+    assert answered[0] == 400
+    assert answered[1:] in ([], [200])
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_what_stands_after_a_body_in_chunks_is_no_header(service: RunningService, pieces: int) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    trailers = b"Content-Type: text/plain\r\nX-Request-Id: trailer\r\n" + b"X-A: a\r\n" * 20
+    whole = head + CHUNKED[:-2] + trailers + b"\r\n" + LAST
+    cut = len(head) + len(CHUNKED) - 2 if pieces == 2 else len(whole)
+    received = answers(service, *filter(None, (whole[:cut], whole[cut:])))
+    assert re.findall(rb"HTTP/1\.1 (\d{3}) ", received) == [b"200", b"200"]
+    assert b"trailer" not in received
 
 
 @pytest.mark.parametrize(

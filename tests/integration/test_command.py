@@ -138,6 +138,16 @@ def refused(done: Done, exit_code: int = 1) -> str:
     return done.complained
 
 
+def test_what_cannot_be_printed_is_said(root: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [STATURE, "models", "--registry", root], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: what was to be printed cannot be written: No space left on device\n")
+    assert "Traceback" not in done.stderr
+
+
 # Help
 
 
@@ -252,7 +262,7 @@ def test_each_example_of_what_serves_can_be_copied(root: str, example: str, tmp_
             wait_for(lambda: is_alive(service), (tmp_path / "log").read_text)
         finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=15) == 0  # before gunicorn's patience with its workers ends
 
 
 def test_an_installation_that_only_serves_says_which_one_trains() -> None:

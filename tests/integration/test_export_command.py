@@ -109,6 +109,12 @@ def test_an_existing_file_is_not_overwritten(trained: Registry, tmp_path: Path, 
     assert output.read_text() == "mine"
 
 
+@pytest.mark.parametrize("output", [".", "/"])
+def test_a_folder_is_no_file_to_write(trained: Registry, output: str) -> None:
+    result = stature(trained, "export", "1", "--to", "json", "--output", output)
+    assert (result.exit_code, result.stderr) == (1, f"Error: {output} is a folder: name a file in it\n")
+
+
 def test_where_nothing_can_be_written_is_said(trained: Registry, tmp_path: Path) -> None:
     output = tmp_path / "no such folder" / "people.sql"
     result = stature(trained, "export", "1", "--to", "sql", "--output", str(output))
