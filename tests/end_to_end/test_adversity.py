@@ -4,6 +4,7 @@ or killed. It goes on answering, never with a wrong number, and follows again wh
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import signal
@@ -142,7 +143,7 @@ def test_workers_that_are_killed_one_after_the_other_lose_only_what_they_were_at
         while not stopping.is_set():
             try:
                 answered.append(answered_by(service, networks))
-            except OSError:  # its connection was with the worker that was killed
+            except (OSError, http.client.HTTPException):  # its connection was with the worker that was killed
                 lost.append(time.monotonic())
 
     asker = threading.Thread(target=ask)
