@@ -53,12 +53,11 @@ def answered(service: RunningService, head: bytes, body: bytes = b"", most: int 
             connection.sendall(head + b"\r\n\r\n" + body)
             connection.setblocking(False)  # noqa: FBT003 - the socket's own signature
             while sent < most:
-                try:
+                with contextlib.suppress(BlockingIOError):
                     sent += connection.send(bytes(MEBIBYTE))
-                except BlockingIOError:
-                    with contextlib.suppress(BlockingIOError):
-                        if connection.recv(1, socket.MSG_PEEK):
-                            break
+                with contextlib.suppress(BlockingIOError):
+                    if connection.recv(1, socket.MSG_PEEK):
+                        break
         connection.settimeout(30)
         return int(connection.recv(1 << 16).split()[1]), sent
 
