@@ -6,7 +6,9 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +69,22 @@ class logger_class(Logger):  # type: ignore[misc]  # noqa: N801 - gunicorn ships
         super().setup(cfg)
         for handler in self.error_log.handlers:
             handler.setFormatter(_handler.formatter)
+
+
+def _begins_as_its_own() -> None:
+    """In a worker that has just been forked, the handlers are the master's still, which would take no notice."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+# The master says once that a worker is to end. One that has only just begun must hear it, too.
+_ENDING = (signal.SIGTERM, signal.SIGQUIT)
+os.register_at_fork(
+    before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, _ENDING),
+    after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, _ENDING),
+    after_in_child=_begins_as_its_own,
+)
 
 
 def when_ready(server: Arbiter) -> None:
