@@ -175,11 +175,11 @@ def test_a_training_on_a_full_disk_says_so_and_the_registry_stays_whole(
         mount -t tmpfs -o size=1m tmpfs {full}
         cp -r {registry}/. {full}
         head -c 10m /dev/zero > {full}/filler 2>/dev/null || true
-        {STATURE} train --seed 3 --registry {full} && exit 99
+        "{STATURE}" train --seed 3 --registry {full} && exit 99
         rm {full}/filler
-        {STATURE} verify --registry {full}
-        {STATURE} train --seed 3 --promote never --registry {full}
-        {STATURE} verify --registry {full}
+        "{STATURE}" verify --registry {full}
+        "{STATURE}" train --seed 3 --promote never --registry {full}
+        "{STATURE}" verify --registry {full}
     """
     done = subprocess.run(
         ["unshare", "--map-root-user", "--mount", "bash", "-c", script],
