@@ -190,7 +190,7 @@ class Lane:
     def _problem(self, asked: _Asked, error: Exception, version: Version | None) -> Answer:
         known = errors.told(error, asked.name, asked.route.template)
         self._finished(asked, known.status, version)
-        return _refusal(known, asked.name, _traced(asked.traceparent))
+        return refusal(known, asked.name, _traced(asked.traceparent))
 
     def _finished(self, asked: _Asked, status: int, version: Version | None) -> None:
         """Remember the request."""
@@ -250,7 +250,7 @@ class Lane:
         route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
         self._observer.turned_away(UNKNOWN_ROUTE if route is None else route.template)
         closed = b"connection: close\r\n" if CROWDED in scope.get("extensions", _NONE) else b""
-        await _send(send, _refusal(errors.OverloadedError(), request_id(_told(scope["headers"])[1]), closed))
+        await _send(send, refusal(errors.OverloadedError(), request_id(_told(scope["headers"])[1]), closed))
 
 
 class WithOrigins:
@@ -357,7 +357,7 @@ def _traced(traceparent: str | None) -> bytes:
     return b"" if trace_id(traceparent) is None else f"traceparent: {traceparent}\r\n".encode()
 
 
-def _refusal(error: errors.ServiceError, name_of_request: str, more: bytes) -> Answer:
+def refusal(error: errors.ServiceError, name_of_request: str, more: bytes) -> Answer:
     """A problem as an answer, with more lines in its head."""
     body = errors.problem(error, name_of_request)
     told = {"Content-Type": errors.CONTENT_TYPE, **error.headers(), **OF_EVERY_ANSWER}

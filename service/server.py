@@ -16,8 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
 from service import errors
-from service.browsers import OF_EVERY_ANSWER
-from service.lane import CROWDED
+from service.lane import CROWDED, refusal
 from service.request_id import request_id
 from service.settings import Settings
 
@@ -256,16 +255,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Say what is wrong, unless an answer is on its way already, and close the connection."""
         answering = self._answering
         if answering is None or answering.response_complete or not answering.response_started:
-            name_of_request = request_id(None)
-            content = errors.problem(error, name_of_request)
-            headers = OF_EVERY_ANSWER | {
-                "Content-Type": errors.CONTENT_TYPE,
-                "Content-Length": str(len(content)),
-                "X-Request-Id": name_of_request,
-                "Connection": "close",
-            }
-            head = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()) + "\r\n"
-            self.transport.write(STATUS_LINE[error.status] + head.encode() + content)
+            answer = refusal(error, request_id(None), b"connection: close\r\n")
+            self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[answer.status], answer.head, answer.body))
         self._give_up()
         self.transport.close()
         self._await_client(self._settings.body_seconds)
