@@ -112,22 +112,25 @@ def query(name: str, description: str, **limits: int) -> Document:
     return {"name": name, "in": "query", "description": description, "schema": {"type": "integer", **limits}}
 
 
-NAME: Document = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "description": "The number of a version, or an alias such as `champion`.",
-    "schema": {"type": "string", "pattern": f"^({NUMERAL}|{NAME_PATTERN})$"},
-    "example": "champion",
-}
-ALIAS: Document = {
-    "name": "alias",
-    "in": "path",
-    "required": True,
-    "description": "`champion`, or a name of your own.",
-    "schema": {"type": "string", "pattern": f"^{NAME_PATTERN}$"},
-    "example": "challenger",
-}
+def _in_path(name: str, description: str, pattern: str, example: str) -> Document:
+    schema = {"type": "string", "pattern": f"^{pattern}$"}
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": schema,
+        "example": example,
+    }
+
+
+NAME = _in_path(
+    "name",
+    "The number of a version, or an alias such as `champion`.",
+    f"({NUMERAL}|{NAME_PATTERN})",
+    "champion",
+)
+ALIAS = _in_path("alias", "`champion`, or a name of your own.", NAME_PATTERN, "challenger")
 REQUEST_ID: Document = {
     "name": "X-Request-Id",
     "in": "header",
