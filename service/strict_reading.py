@@ -110,14 +110,14 @@ _MOST_FIELDS = 100
 def _parse(schema: _Schema[T], body: bytes, maximum_people: int) -> list[T]:
     """What the body says, in pieces. Too many of anything is refused before each of it is looked at."""
     document = decode_json(body)
-    for pointer, fields in _objects(document):
-        if len(fields) > _MOST_FIELDS:
-            detail = f"{len(fields):,} fields" + (schema.expected if pointer == "#" else _A_PAIR)
-            raise InvalidMeasurementsError([FieldError(pointer, "unknown_field", detail)])
     for name, value in document.items() if isinstance(document, dict) else ():
         if isinstance(value, list) and len(value) > maximum_people:
             detail = f"{len(value):,} people in one request; at most {maximum_people:,} are answered at once"
             raise InvalidMeasurementsError([FieldError(f"#/{escaped(name):.200}", "too_many_people", detail)])
+    for pointer, fields in _objects(document):
+        if len(fields) > _MOST_FIELDS:
+            detail = f"{len(fields):,} fields" + (schema.expected if pointer == "#" else _A_PAIR)
+            raise InvalidMeasurementsError([FieldError(pointer, "unknown_field", detail)])
     pieces: list[T] = []
     errors: list[FieldError] = []
     for start, piece in _pieces(document):
