@@ -41,10 +41,10 @@ def names(context: click.Context, _parameter: click.Parameter, incomplete: str) 
 
     try:
         registry = open_registry(context.params["registry_path"], context.params["model"])
-        names = [*sorted(registry.head().state.aliases), *map(str, registry.numbers()[: -_COMPLETED - 1 : -1])]
+        found = [*sorted(registry.head().state.aliases), *map(str, registry.numbers()[: -_COMPLETED - 1 : -1])]
     except StatureError:
         return []
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in found if name.startswith(incomplete)]
 
 
 _COMPLETED = 20
