@@ -107,11 +107,18 @@ class Predictor:
         }
 
 
+_FEWEST_AT_THE_EDGE = 5
+"""People on the edge of a training range or beyond it, so that none of them can be picked out. Only the tutorial has
+fewer people altogether, whom everyone knows."""
+
+
 @dataclass(frozen=True)
 class TrainingRange:
     """The region that holds 99.9 % of the people trained on: near enough to the centre of either gender.
 
-    Distance is Mahalanobis': in standard deviations, along the axes of that gender's cloud of people.
+    Distance is Mahalanobis': in standard deviations, along the axes of that gender's cloud of people. Of fewer than
+    4,000 people the outermost few alone would decide where it ends, and could be read off it. So it ends where five lie
+    on its edge or beyond, or where it holds 99.9 % of a normal distribution, whichever is farther.
     """
 
     means: tuple[tuple[float, float], ...]
@@ -134,8 +141,17 @@ class TrainingRange:
             (a, b), (c, d) = covariance.tolist()
             covariances.append(((a, b), (c, d)))
         unbounded = cls(tuple(means), tuple(covariances), math.inf)
-        radius = np.quantile(unbounded.distances(measurements), cls.SHARE, weights=counts, method="inverted_cdf")
-        return cls(unbounded.means, unbounded.covariances, float(radius))
+        distances, people = unbounded.distances(measurements), int(counts.sum())
+
+        def holding(share: float) -> float:
+            return float(np.quantile(distances, share, weights=counts, method="inverted_cdf"))
+
+        if people < _FEWEST_AT_THE_EDGE or (1.0 - cls.SHARE) * people >= _FEWEST_AT_THE_EDGE - 1:
+            radius = holding(cls.SHARE)
+        else:  # half a person less than that rank, so that rounding reaches no other
+            five_at_the_edge = holding((people - _FEWEST_AT_THE_EDGE + 0.5) / people)
+            radius = max(five_at_the_edge, math.sqrt(-2.0 * math.log(1.0 - cls.SHARE)))
+        return cls(unbounded.means, unbounded.covariances, radius)
 
     def contains(self, measurements: Array) -> Booleans:
         """(people, 2) in pounds and inches -> (people,)."""

@@ -235,17 +235,37 @@ def test_the_training_range_holds_999_of_1000_of_the_shipped_people(people: Peop
     assert share_inside(tighter, people.measurements, people.counts) < 0.999
 
 
-@settings(deadline=None)
-@given(seed=st.integers(0, 2**32), rows=st.integers(10, 300))
-def test_the_training_range_holds_999_of_1000_of_any_people(seed: int, rows: int) -> None:
+def few(seed: int, rows: int) -> tuple[Array, Array, Array]:
     generator = np.random.default_rng(seed)
     measurements = np.round(np.column_stack([generator.normal(170, 30, rows), generator.normal(66, 4, rows)]), 1)
-    female = (np.arange(rows) % 2).astype(float)
-    counts = generator.integers(1, 9, rows).astype(float)
+    return measurements, (np.arange(rows) % 2).astype(float), generator.integers(1, 9, rows).astype(float)
 
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32), rows=st.integers(10, 300))
+def test_the_training_range_of_few_people_holds_all_but_five(seed: int, rows: int) -> None:
+    measurements, female, counts = few(seed, rows)
     training_range = TrainingRange.around(measurements, female, counts)
+    assert counts[~training_range.contains(measurements)].sum() < 5
 
-    assert share_inside(training_range, measurements, counts) >= 0.999 - 1e-12
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32), rows=st.integers(10, 300), far=st.floats(0.0, 600.0))
+def test_where_the_training_range_ends_is_where_no_person_or_five_are(seed: int, rows: int, far: float) -> None:
+    measurements, female, counts = few(seed, rows)
+    measurements[0, 0] += far
+    training_range = TrainingRange.around(measurements, female, counts)
+    at_the_edge = training_range.distances(measurements) >= training_range.radius
+    of_a_normal_distribution = math.sqrt(-2.0 * math.log(0.001))
+    assert training_range.radius == pytest.approx(of_a_normal_distribution) or counts[at_the_edge].sum() >= 5
+
+
+def test_the_training_range_of_3999_and_of_4000_people_is_decided_by_five() -> None:
+    for people, outside in ((3999, 4), (4000, 4), (5000, 5)):
+        heavy_tailed = np.random.default_rng(1).standard_t(3, people)
+        measurements = np.column_stack([170.0 + 20.0 * heavy_tailed, np.arange(people) % 7])
+        training_range = TrainingRange.around(measurements, np.arange(people) % 2.0, np.ones(people))
+        assert np.count_nonzero(~training_range.contains(measurements)) == outside
 
 
 def test_one_person_is_inside_as_many_are(people: People, around: TrainingRange) -> None:
