@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model import units
+from model.training.metrics import CALIBRATION_BINS, calibration_bins
 from model.training.together import FEWEST_TOGETHER, merged
 
 if TYPE_CHECKING:
@@ -73,15 +74,25 @@ def _cells(measured: Array, counts: Array, size: float) -> Cells:
 def roc(female: Array, totals: Array, counts: Array) -> Array:
     """The ROC curve, from (0, 0) to (1, 1) in steps of five people or more: the shares of men and women called female.
 
+    Each bin of the reliability table begins where a step does, so that the difference of the two shows no fewer either.
     female, totals and counts are (rows,), the curve is (steps + 1, 2). Both genders must be among the people, and five
     of them at least.
     """
-    values, position = np.unique(-totals, return_inverse=True)
+    values, position = np.unique(totals, return_inverse=True)
     women, men = (np.bincount(position, counts * who, len(values)) for who in (female, 1.0 - female))
     people = women + men
+    of_value = calibration_bins(values)
+    bins = merged(np.bincount(of_value, people, CALIBRATION_BINS).tolist())
+    of_value = np.searchsorted([start for start, _ in bins[1:]], of_value, side="right")
     # First so many at once that about a hundred steps are left, as many as can be seen.
-    coarse = np.unique(np.floor((np.cumsum(people) - people) / people.sum() * _MOST_STEPS), return_index=True)[1]
-    women, men = np.add.reduceat(women, coarse), np.add.reduceat(men, coarse)
-    ends = [end - 1 for _, end in merged((women + men).tolist())]
-    curve: Array = np.column_stack([np.append(0.0, np.cumsum(who)[ends] / who.sum()) for who in (men, women)])
+    coarse = np.floor((np.cumsum(people) - people) / people.sum() * _MOST_STEPS)
+    starts = np.unique(np.column_stack([of_value, coarse]), axis=0, return_index=True)[1]
+    women, men = np.add.reduceat(women, starts), np.add.reduceat(men, starts)
+    people, of_step = women + men, of_value[starts]
+    ends: list[int] = []
+    for number in range(len(bins)):
+        (steps,) = np.nonzero(of_step == number)
+        ends += [int(steps[0]) + end - 1 for _, end in merged(people[steps].tolist())]
+    below = np.column_stack([np.append(0.0, np.cumsum(who)[ends] / who.sum()) for who in (men, women)])
+    curve: Array = 1.0 - below[::-1]
     return curve
