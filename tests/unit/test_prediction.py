@@ -251,7 +251,7 @@ def test_what_is_no_probability_is_our_fault_and_leaves_in_no_answer(version: Ve
     broken = dataclasses.replace(
         version,
         predictor=Predictor(
-            Network.from_layers([(np.full((1, 2), 1e308) * [[1, -1]], layer.biases)]), (0, 0), (1e-9, 1e-9)
+            Network.from_layers([(np.array([[math.inf, -math.inf]]), layer.biases)]), (0, 0), (1e-9, 1e-9)
         ),
     )
     for predict, document in (
