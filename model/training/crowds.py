@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model import units
-from model.training.metrics import CALIBRATION_BINS, calibration_bins
+from model.training.metrics import CALIBRATION_BINS, calibration_bins, reliability_bins
 from model.training.together import FEWEST_TOGETHER, merged
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def roc(female: Array, totals: Array, counts: Array) -> Array:
     women, men = (np.bincount(position, counts * who, len(values)) for who in (female, 1.0 - female))
     people = women + men
     of_value = calibration_bins(values)
-    bins = merged(np.bincount(of_value, people, CALIBRATION_BINS).tolist())
+    bins = reliability_bins(np.bincount(of_value, people, CALIBRATION_BINS))
     of_value = np.searchsorted([start for start, _ in bins[1:]], of_value, side="right")
     # First so many at once that about a hundred steps are left, as many as can be seen.
     coarse = np.floor((np.cumsum(people) - people) / people.sum() * _MOST_STEPS)

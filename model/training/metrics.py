@@ -139,5 +139,18 @@ def reliability(female: Array, totals: Array, counts: Array) -> tuple[Reliabilit
             mean_probability_female=float(said[start:end].sum() / people[start:end].sum()),
             share_female=float(women[start:end].sum() / people[start:end].sum()),
         )
-        for start, end in merged(people.tolist())
+        for start, end in reliability_bins(people)
     )
+
+
+def reliability_bins(people: Array) -> list[tuple[int, int]]:
+    """The ten bins with so many people put together until each holds five: from which, and up to which (exclusive).
+
+    One begins at one half, where five lie on either side: how many are called male is known from the accuracy of each
+    gender, and the difference of the two should show no fewer than five.
+    """
+    half = CALIBRATION_BINS // 2
+    below, above = merged(people[:half].tolist()), merged(people[half:].tolist())
+    if not below or not above:
+        return merged(people.tolist())
+    return below + [(half + start, half + end) for start, end in above]

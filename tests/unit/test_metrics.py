@@ -206,6 +206,19 @@ def test_a_reliability_table_holds_everyone_in_bins_of_five_or_more(rows: Rows) 
     assert women == pytest.approx((female * counts).sum())
 
 
+@settings(deadline=None)
+@given(small_rows())
+def test_no_difference_of_accuracy_and_reliability_table_shows_fewer_than_five(rows: Rows) -> None:
+    """Where at least five are called male and five female: how many of each gender follows from the accuracies."""
+    female, totals, counts = rows
+    called_male = counts[sigmoid(totals) < 0.5].sum()
+    if min(called_male, counts.sum() - called_male) < 5:
+        return
+    below = np.cumsum([found.people for found in reliability(female, totals, counts)])
+    apart = np.abs(below - called_male)
+    assert ((apart == 0) | (apart >= 5)).all()
+
+
 def test_the_calibration_error_is_the_mean_gap_of_a_reliability_table_whose_bins_are_full() -> None:
     female, totals, counts = rows_of(5, rows=5000)
     table = reliability(female, totals, counts)
