@@ -26,6 +26,7 @@ class Stored(BaseModel):
         extra="ignore",
         allow_inf_nan=False,
         ser_json_inf_nan="constants",
+        json_schema_serialization_defaults_required=True,  # what is written is whole
         cache_strings="keys",  # pydantic would keep 16,384 hashes and ids that never come again
     )
 
