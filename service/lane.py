@@ -153,6 +153,12 @@ class Lane:
             return self._problem(asked, error, version)
         return self._answered(asked, prediction, version)
 
+    def refused(self, error: errors.ServiceError) -> Answer:
+        """The answer to what the server refuses before there is a whole request, counted as any other."""
+        name = request_id(None)
+        self._observer.finished(UNKNOWN_ROUTE, error.status, 0.0, None, name, None)
+        return refusal(error, name, b"connection: close\r\n")
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A prediction here, and everything else, as well as whatever is unusual about a prediction, in Flask."""
         asked = _asked(scope)
@@ -273,6 +279,9 @@ class WithOrigins:
     def answer_at_once(self, scope: Scope, body: bytes) -> Answer | None:
         answer = self._lane.answer_at_once(scope, body)
         return answer and answer._replace(head=answer.head + _lines(self._told(scope)))
+
+    def refused(self, error: errors.ServiceError) -> Answer:
+        return self._lane.refused(error)
 
     def _told(self, scope: Scope) -> Iterable[tuple[str, str]]:
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]

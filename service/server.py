@@ -16,8 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
 from service import errors
-from service.lane import CROWDED, refusal
-from service.request_id import request_id
+from service.lane import CROWDED
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -255,7 +254,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Say what is wrong, unless an answer is on its way already, and close the connection."""
         answering = self._answering
         if answering is None or answering.response_complete or not answering.response_started:
-            answer = refusal(error, request_id(None), b"connection: close\r\n")
+            answer = self.app.refused(error)
             self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[answer.status], answer.head, answer.body))
         self._give_up()
         self.transport.close()
