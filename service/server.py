@@ -6,6 +6,7 @@ length, waits for the rest of it for ever, and keeps an answer for as long as no
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -26,6 +27,8 @@ _MOST_HEADERS = 100
 _LAST_REQUEST_SECONDS = 1.0
 """How long a worker that ends waits for a request on a connection that is open and has none."""
 _VERSIONS = ("1.1", "1.0")
+_logger = logging.getLogger("uvicorn.error.connections")
+"""Of what uvicorn says of single connections. What is wrong with a request has its line already."""
 _OF_BODIES = (b"content-length", b"transfer-encoding")
 
 
@@ -45,6 +48,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
             "server_header": False,
         }
         super().__init__(*arguments, **named)
+        _logger.setLevel(logging.ERROR)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """SIGQUIT, which gunicorn makes of a Ctrl-C, ends a worker as SIGTERM does; as it is, it ends none."""
@@ -71,6 +75,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, settings: Settings, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(**named)
+        self.logger = _logger
         self._settings = settings
         self._received_bytes = 0
         """In one piece, and in those before it where the same head is going on."""
@@ -103,12 +108,13 @@ class LimitedProtocol(HttpToolsProtocol):
         begun, self._begun = self._begun, None
         if begun is not None and not self._answer_at_once(begun):
             super()._start_asgi_task(begun, self.app)
-        if not self._in_head() and not self.cycle.more_body:
-            # A whole request, as nearly always; the deadline that may be left is for its answer to be taken.
-            if self._deadline is not None and not self.flow.write_paused and not self.transport.is_closing():
-                self._end_deadline()
-        elif not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._in_head() or self.cycle.more_body:
             self._go_on(begun=self.scope is not before)
+        elif self._deadline is not None and not self.flow.write_paused:
+            # A whole request, as nearly always; the deadline that may be left is for its answer to be taken.
+            self._end_deadline()
 
     def _go_on(self, *, begun: bool) -> None:
         """More of a request is to come; `begun` says that its first byte has only just come."""

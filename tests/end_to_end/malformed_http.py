@@ -83,6 +83,7 @@ REFUSED = [
     Case("another protocol", _get(line=b"GET /livez ICE/1.1")),
     Case("a lower-case protocol", _get(line=b"GET /livez http/1.1")),
     Case("a method of other characters", _get(line=b"G<T /livez HTTP/1.1")),
+    Case("a host and a port for a target", _get(line=b"CONNECT a:443 HTTP/1.1")),
     Case("no target", _get(line=b"GET  HTTP/1.1")),
     Case("a space in the target", _get(line=b"GET /li vez HTTP/1.1")),
     Case("a null byte in the target", _get(line=b"GET /livez\x00 HTTP/1.1")),

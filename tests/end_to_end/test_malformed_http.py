@@ -24,6 +24,7 @@ def service(
     log = tmp_path_factory.mktemp(request.param) / "log"
     with serve(_trained_once, log, "--workers", "1", STATURE_LANE=request.param) as running:
         yield running
+    assert "Traceback" not in log.read_text()
 
 
 @pytest.fixture
