@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from gunicorn.config import Config
 
+    from service.flask_server import FlaskWorker
     from service.server import Worker
 
 try:
@@ -33,7 +34,7 @@ except SettingsError as error:
     sys.exit(str(error))  # at once, instead of every worker in turn
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers share the cores; more threads only cost memory
-worker_class: str | type[Worker]
+worker_class: type[Worker | FlaskWorker]
 if _settings.lane == "fast":
     import service.server
 
@@ -41,8 +42,9 @@ if _settings.lane == "fast":
     wsgi_app = "service.lane:from_environment()"
 else:
     import service.app
+    import service.flask_server
 
-    worker_class = "gthread"
+    worker_class = service.flask_server.FlaskWorker
     wsgi_app = "service.app:from_environment()"
 # All is imported before the fork, here, so that the workers share it. Nothing is opened before it.
 
