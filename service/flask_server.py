@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
@@ -27,4 +28,5 @@ class FlaskWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             error = errors.HeadTooLargeError(self.cfg.limit_request_line, self.cfg.limit_request_fields)
         answer = refused(error, self.wsgi.extensions["observer"])
         with contextlib.suppress(OSError):  # whoever asked may be gone
-            client.sendall(b"%b%b\r\n%b" % (STATUS_LINE[answer.status], answer.head, answer.body))
+            date = b"date: %b\r\n" % formatdate(usegmt=True).encode()
+            client.sendall(b"%b%b%b\r\n%b" % (STATUS_LINE[answer.status], date, answer.head, answer.body))

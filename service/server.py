@@ -23,6 +23,8 @@ from service.settings import Settings
 if TYPE_CHECKING:
     import asyncio
 
+    from service.lane import Answer
+
 _MOST_HEADERS = 100
 _LAST_REQUEST_SECONDS = 1.0
 """How long a worker that ends waits for a request on a connection that is open and has none."""
@@ -175,12 +177,8 @@ class LimitedProtocol(HttpToolsProtocol):
         answer = self.app.answer_at_once(cycle.scope, bytes(cycle.body))
         if answer is None:
             return False
-        if self._default_headers[0] is not self.server_state.default_headers:  # uvicorn renews them every second
-            headers = self.server_state.default_headers
-            self._default_headers = headers, b"".join(b"%b: %b\r\n" % header for header in headers)
         cycle.response_started = cycle.response_complete = True
-        head = STATUS_LINE[answer.status] + self._default_headers[1] + answer.head
-        self.transport.write(b"%b\r\n%b" % (head, answer.body))
+        self._write(answer)
         self.on_response_complete()
         del cycle.on_response  # it leads back here
         return True
@@ -256,12 +254,18 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self._refuse(errors.TooSlowError())
 
+    def _write(self, answer: Answer) -> None:
+        if self._default_headers[0] is not self.server_state.default_headers:  # uvicorn renews them every second
+            headers = self.server_state.default_headers
+            self._default_headers = headers, b"".join(b"%b: %b\r\n" % header for header in headers)
+        head = STATUS_LINE[answer.status] + self._default_headers[1] + answer.head
+        self.transport.write(b"%b\r\n%b" % (head, answer.body))
+
     def _refuse(self, error: errors.ServiceError) -> None:
         """Say what is wrong, unless an answer is on its way already, and close the connection."""
         answering = self._answering
         if answering is None or answering.response_complete or not answering.response_started:
-            answer = self.app.refused(error)
-            self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[answer.status], answer.head, answer.body))
+            self._write(self.app.refused(error))
         self._give_up()
         self.transport.close()
         self._await_client(self._settings.body_seconds)
