@@ -102,6 +102,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
         before = self.scope
         self._received_bytes = len(data) + (self._received_bytes if self._in_head() else 0)
         self._is_reading = True
@@ -187,6 +189,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_client(self._settings.body_seconds)
+        elif self._refusal is not None:
+            self._refuse(self._refusal)
 
     def shutdown(self) -> None:
         """The worker ends. uvicorn closes what waits for a request, and loses the one that is on its way.
@@ -262,8 +266,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.write(b"%b\r\n%b" % (head, answer.body))
 
     def _refuse(self, error: errors.ServiceError) -> None:
-        """Say what is wrong, unless an answer is on its way already, and close the connection."""
+        """Say what is wrong, in its turn and unless an answer has begun, and close the connection."""
+        self._refusal = error
         answering = self._answering
+        if answering is not None and not answering.response_complete:
+            of_its_body = answering is self.cycle and answering.scope is self.scope and answering.more_body
+            if not of_its_body:
+                return  # what was asked before is answered first
         if answering is None or answering.response_complete or not answering.response_started:
             self._write(self.app.refused(error))
         self._give_up()

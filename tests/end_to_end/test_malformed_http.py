@@ -157,8 +157,25 @@ def test_requests_sent_in_one_go_are_answered_in_their_order(
     record_property("requests", 41)
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"no HTTP\r\n\r\n",
+        b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ],
+)
+def test_what_was_asked_before_something_broken_is_answered_before_it(service: RunningService, broken: bytes) -> None:
+    predict = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n" + LENGTH + b"\r\n" + BODY
+    list_them = b"GET /versions HTTP/1.1\r\nHost: a\r\n\r\n"
+    for asked in (predict, list_them, predict + list_them + predict):
+        *answered, refused = statuses(service, asked + broken)
+        assert answered == [200] * asked.count(b"Host"), asked
+        assert 400 <= refused < 500
+
+
 def test_who_sends_no_http_all_the_time_does_not_fill_the_log(service: RunningService) -> None:
-    upgrade = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    upgrade = b"GET /nothing HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     before, started = len(service.log.read_text().splitlines()), time.monotonic()
     for _ in range(100):
         statuses(service, b"no HTTP\r\n\r\n")
