@@ -6,7 +6,7 @@ import contextlib
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders, LimitRequestLine, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 
 class FlaskWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    def handle_request(self, req: Any, conn: Any) -> Any:  # noqa: ANN401 - gunicorn's own
+        """gunicorn minds two hosts, and not that there is none."""
+        if req.version == (1, 1) and "HOST" not in dict(req.headers):
+            raise InvalidHeader("HOST")
+        return super().handle_request(req, conn)
+
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:  # noqa: ANN401
         """gunicorn's own shows and logs what it could not read, which may be a body, and so what someone measures."""
         if not isinstance(exc, ParseException):

@@ -144,7 +144,8 @@ class LimitedProtocol(HttpToolsProtocol):
             if head_bytes > most or len(self.headers) > _MOST_HEADERS:
                 self._refusal = errors.HeadTooLargeError(most, _MOST_HEADERS)
                 raise self._refusal  # which ends the parsing, and leads to send_400_response
-        if self.parser.get_http_version() not in _VERSIONS or [name for name, _ in self.headers].count(b"host") > 1:
+        version, hosts = self.parser.get_http_version(), [name for name, _ in self.headers].count(b"host")
+        if version not in _VERSIONS or hosts > 1 or (hosts == 0 and version == "1.1"):
             self._refusal = errors.BadRequestError("HTTP/1.1 or HTTP/1.0 is expected, with one Host")
             raise self._refusal
         if self.parser.should_upgrade() and any(name in _OF_BODIES for name, _ in self.headers):

@@ -90,6 +90,7 @@ REFUSED = [
     Case("the beginning of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     Case("the beginning of TLS", bytes.fromhex("16030100a5010000a10303") + bytes(160) + b"\r\n\r\n"),
     Case("no HTTP at all", b"\x00\xff" * 100 + b"\r\n\r\n"),
+    Case("no host", b"GET /livez HTTP/1.1\r\n\r\n"),
     Case("two hosts", b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
 ]
 """Must be answered with an error, or with nothing, and the connection closed; never with 200."""

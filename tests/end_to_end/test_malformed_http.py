@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-STATUS = re.compile(rb"http/1\.1 (\d{3}) ", re.IGNORECASE)
+STATUS = re.compile(rb"http/1\.[01] (\d{3}) ", re.IGNORECASE)
 LAST = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
@@ -92,6 +92,10 @@ def test_what_is_cut_off_is_not_answered_as_if_it_were_whole(
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.name)
 def test_what_is_unusual_and_right_is_answered_once(service: RunningService, case: Case) -> None:
     assert statuses(service, case.sent + LAST) == [200, 200]
+
+
+def test_http_1_0_needs_no_host(service: RunningService) -> None:
+    assert statuses(service, b"GET /livez HTTP/1.0\r\n\r\n") == [200]
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"TLS/1.0"])
