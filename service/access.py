@@ -53,7 +53,8 @@ class Access:
         if not self._tokens:
             raise ForbiddenError(
                 f"this needs a token with the scope {scope}, and this service has none: its owner makes one with "
-                f"`stature token new --scope {scope}`"
+                f"`stature token new --scope {scope}`",
+                scope,
             )
         kind, _, presented = (authorization or "").partition(" ")
         if kind.lower() != "bearer" or not presented.strip():
@@ -62,10 +63,12 @@ class Access:
             )
         token = find(self._tokens, presented.strip())
         if token is None:
-            raise UnauthorizedError("this token is not, or is no longer, valid", scope, invalid=True)
+            raise UnauthorizedError("this token is not, or is no longer, valid", scope, "invalid_token")
         if scope not in token.scopes:
             has = ", ".join(known for known in SCOPES if known in token.scopes)
-            raise ForbiddenError(f"this needs the scope {scope}, and the token of {token.holder} has {has}")
+            raise ForbiddenError(
+                f"this needs the scope {scope}, and the token of {token.holder} has {has}", scope, "insufficient_scope"
+            )
         return token.holder
 
 
