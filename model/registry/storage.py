@@ -44,6 +44,8 @@ def open_storage(location: str) -> Storage:
     """The storage at a URL (s3://, gs://, az://) or, without a scheme, in a local directory. SettingsError."""
     scheme, separator, _ = location.partition("://")
     if not separator:
+        if os.path.isfile(location):  # noqa: PTH113 - Path's own raises where a folder above may not be looked into
+            raise SettingsError(f"{location} cannot be a registry: it is a file, and a directory is expected")
         return LocalStorage(Path(location))
     if scheme not in OBJECT_STORAGE_SCHEMES:
         schemes = ", ".join(f"{scheme}://" for scheme in OBJECT_STORAGE_SCHEMES)
