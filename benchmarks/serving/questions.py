@@ -6,7 +6,7 @@ import http.client
 import json
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.serving.failure import FailureError, WrongAnswerError
@@ -74,6 +74,9 @@ DATA_FRAME = Form(
     lambda people: {"dataframe_split": {"columns": ["weight_kg", "height_cm"], "data": people}},
     lambda answer: answer["predictions"],
     many=True,
+)
+PROBABILITIES_OF_BOTH = replace(
+    DATA_FRAME, read=lambda answer: [probability_female for _, probability_female in answer["predictions"]]
 )
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks.serving.questions import BATCH, COLUMNS, DATA_FRAME, PERSON, RECORDS, TENSORS, Form
+from benchmarks.serving.questions import (
+    BATCH,
+    COLUMNS,
+    DATA_FRAME,
+    PERSON,
+    PROBABILITIES_OF_BOTH,
+    RECORDS,
+    TENSORS,
+    Form,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +46,20 @@ _UVICORN = "{bin}/uvicorn --port {port}"
 _UVICORN_TUNED = f"{_UVICORN} --loop uvloop --http httptools --no-access-log"
 _GUNICORN = "{bin}/gunicorn --bind 127.0.0.1:{port} --worker-class"
 _BOTH = {"columns": COLUMNS, "batch": BATCH}
+
+
+def _mlflow(title: str, model: str, form: Form) -> Server:
+    saved = f"{{folder}}/{model}"
+    return Server(
+        title,
+        f"{{bin}}/mlflow models serve --model-uri {saved} --env-manager local"
+        " --workers 1 --host 127.0.0.1 --port {port}",
+        "mlflow",
+        {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        form,
+        preparation=f"{{bin}}/python {{peers}}/{model}.py {saved}",
+    )
+
 
 SERVERS: Mapping[str, Server] = {
     "nginx": Server("nginx, a static 200", "nginx -p {folder} -c {folder}/nginx.conf", constant=True),
@@ -90,19 +113,15 @@ SERVERS: Mapping[str, Server] = {
     ),
     "litserve": Server("LitServe", "{bin}/python {peers}/litserve_server.py {port}", "litserve"),
     "vetiver": Server("vetiver", f"{_UVICORN} vetiver_app:app", "vetiver", form=RECORDS),
+    "vetiver-numpy": Server(
+        "vetiver, a handler of numpy alone", f"{_UVICORN} vetiver_numpy_app:app", "vetiver", form=RECORDS
+    ),
     "bentoml": Server(
         "BentoML",
         "{bin}/bentoml serve bentoml_service:Gender --host 127.0.0.1 --port {port}",
         "bentoml",
         {"BENTOML_HOME": "{folder}/bentoml", "BENTOML_DO_NOT_TRACK": "True"},
     ),
-    "mlflow": Server(
-        "MLflow",
-        "{bin}/mlflow models serve --model-uri {folder}/mlflow --env-manager local"
-        " --workers 1 --host 127.0.0.1 --port {port}",
-        "mlflow",
-        {"MLFLOW_DISABLE_TELEMETRY": "true"},
-        DATA_FRAME,
-        preparation="{bin}/python {peers}/mlflow_model.py {folder}/mlflow",
-    ),
+    "mlflow": _mlflow("MLflow", "mlflow_model", PROBABILITIES_OF_BOTH),
+    "mlflow-numpy": _mlflow("MLflow, a function of numpy alone", "mlflow_numpy_model", DATA_FRAME),
 }

@@ -101,18 +101,18 @@ def read_people(
     """The people of a file, or of the shipped `tutorial` or `nhanes`.
 
     With `in_file_order`, a row for each person as they come, for training one by one; otherwise counted and ordered.
-    Held out are those whose row hashes to 0 modulo 5, whatever the file and the seed. Raises DataError, which says
-    what is wrong with the file and what to do.
+    Held out are those whose row hashes to 0 modulo 5, whatever the file and the seed; nobody without `hold_out`.
+    Raises DataError, which says what is wrong with the file and what to do.
     """
     shipped = SHIPPED.get(data)
     path = Path(__file__).parent.parent / "data" / shipped if shipped else Path(data)
     reading = Reading(path, data if shipped else path.name, female_code)
-    rows = reading.rows(skip_bad_rows=skip_bad_rows, in_file_order=in_file_order)
+    rows = reading.rows(skip_bad_rows=skip_bad_rows, in_file_order=in_file_order, hold_out=hold_out)
     people = People(
         measurements=np.column_stack([rows["weight_lb"], rows["height_in"]]).astype(np.float64),
         female=rows["female"].astype(np.float64),
         counts=rows["people"].astype(np.float64),
-        held_out=rows["held_out"].astype(np.bool_) & hold_out,
+        held_out=rows["held_out"].astype(np.bool_),
         source=reading.name,
         left_out=reading.left_out,
         in_file_order=in_file_order,

@@ -138,11 +138,11 @@ class Reading:
             raise DataError(f"{self.name} has {names.count(name)} columns {name}: keep one of them")
         return names.index(name)
 
-    def rows(self, *, skip_bad_rows: bool, in_file_order: bool) -> dict[str, Any]:
+    def rows(self, *, skip_bad_rows: bool, in_file_order: bool, hold_out: bool) -> dict[str, Any]:
         """weight_lb, height_in, female, people and held_out of all good rows, as arrays; DataError where any is bad.
 
         Each distinct row once, ordered; with `in_file_order` every row as it comes. With `skip_bad_rows`, `left_out`
-        says afterwards why and how many bad ones are not among them.
+        says afterwards why and how many bad ones are not among them. Without `hold_out` nobody is held out.
         """
         try:
             self.database.execute(
@@ -155,7 +155,7 @@ class Reading:
             self.left_out = self._bad_rows()
             if self.left_out and not skip_bad_rows:
                 raise DataError(self._explained(self.left_out, self._malformed_lines() | self._bad_values()))
-            return self._good_rows(in_file_order=in_file_order)
+            return self._good_rows(in_file_order=in_file_order, hold_out=hold_out)
         except _UNREADABLE as error:
             raise DataError(f"{self.name} cannot be read: {_first_line(error)}") from error
 
@@ -333,7 +333,7 @@ class Reading:
             csv.field_size_limit(usual_limit)
         return lines
 
-    def _good_rows(self, *, in_file_order: bool) -> dict[str, Any]:
+    def _good_rows(self, *, in_file_order: bool, hold_out: bool) -> dict[str, Any]:
         """weight_lb, height_in, female, people and held_out of all rows that nothing is wrong with, as arrays."""
         canonical = (
             f"weight / {_double(self.weight.per_canonical)} AS weight_lb, "
@@ -347,7 +347,8 @@ class Reading:
                 f"SELECT {canonical}, sum(people)::BIGINT AS people FROM counted {good} GROUP BY ALL ORDER BY 1, 2, 3"
             )
         return self.database.execute(
-            f"SELECT *, {_HELD_OUT} AS held_out FROM ({rows})", self.parameters if in_file_order else None
+            f"SELECT *, {_HELD_OUT if hold_out else 'false'} AS held_out FROM ({rows})",
+            self.parameters if in_file_order else None,
         ).fetchnumpy()
 
 

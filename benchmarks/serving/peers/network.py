@@ -21,12 +21,12 @@ class Network:
     """Kilograms and centimetres in, the probability of female out."""
 
     def __init__(self, exported: dict[str, Any]) -> None:
-        self._units = np.array([exported["kilograms_per_pound"], exported["centimetres_per_inch"]])
-        self._shift, self._scale = np.array(exported["shift"]), np.array(exported["scale"])
-        self._layers = [(np.array(layer["weights"]), np.array(layer["biases"])) for layer in exported["layers"]]
+        self.units = np.array([exported["kilograms_per_pound"], exported["centimetres_per_inch"]])
+        self.shift, self.scale = np.array(exported["shift"]), np.array(exported["scale"])
+        self.layers = [(np.array(layer["weights"]), np.array(layer["biases"])) for layer in exported["layers"]]
         self._plain = [list(zip(layer["weights"], layer["biases"], strict=True)) for layer in exported["layers"]]
-        self._factors = (1.0 / (self._units * self._scale)).tolist()
-        self._offsets = (self._shift / self._scale).tolist()
+        self._factors = (1.0 / (self.units * self.scale)).tolist()
+        self._offsets = (self.shift / self.scale).tolist()
 
     @classmethod
     def load(cls) -> Network:
@@ -35,8 +35,8 @@ class Network:
 
     def probabilities_female(self, people: Any) -> Array:  # noqa: ANN401 - whatever numpy makes an array of
         """(people, 2) in kilograms and centimetres -> (people,)."""
-        activations: Array = (np.asarray(people, dtype=np.float64) / self._units - self._shift) / self._scale
-        for weights, biases in self._layers:
+        activations: Array = (np.asarray(people, dtype=np.float64) / self.units - self.shift) / self.scale
+        for weights, biases in self.layers:
             activations = 1.0 / (1.0 + np.exp(-(activations @ weights.T + biases)))
         return activations[:, 0]
 

@@ -1,25 +1,23 @@
-"""vetiver: the network behind a handler of its own, and the API that vetiver makes of it."""
+"""vetiver: the network of scikit-learn behind vetiver's handler for it, which is told to answer probabilities."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from network import Network
+from scikit_learn_network import EXAMPLE, as_scikit_learn
 from vetiver import VetiverAPI, VetiverModel
-from vetiver.handlers.base import BaseHandler
+from vetiver.handlers.sklearn import SKLearnHandler
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-class Handler(BaseHandler):
-    @staticmethod
-    def model_type() -> type[Network]:
-        return Network
-
-    def handler_predict(self, input_data: Any, check_prototype: bool) -> Any:  # noqa: ANN401, FBT001 - as vetiver calls it
+class Handler(SKLearnHandler):
+    def handler_predict(self, input_data: pd.DataFrame, check_prototype: bool) -> list[float]:  # noqa: FBT001 - as vetiver calls it
         del check_prototype
-        people = input_data[["weight_kg", "height_cm"]].to_numpy() if hasattr(input_data, "to_numpy") else input_data
-        return self.model.probabilities_female(people).tolist()
+        probabilities: list[float] = self.model.predict_proba(input_data)[:, 1].tolist()
+        return probabilities
 
 
-example = pd.DataFrame({"weight_kg": [73.0], "height_cm": [182.0]})
-app = VetiverAPI(VetiverModel(Handler(Network.load(), example), "gender", example)).app
+app = VetiverAPI(VetiverModel(Handler(as_scikit_learn(Network.load()), EXAMPLE), "gender", EXAMPLE)).app
