@@ -229,7 +229,7 @@ def test_what_serves_or_prints_a_script_has_no_json_to_print() -> None:
     [(("verify",), 0), (("show", "9"), 1), (("verify", "--expect-head", "0" * 64), 1), (("show",), 2)],
 )
 def test_each_documented_exit_code_is_given(root: str, arguments: tuple[str, ...], exit_code: int) -> None:
-    # 130, that of Ctrl-C, is given in test_interrupting.py.
+    # 130 is what a shell makes of the signal that test_interrupting.py gives.
     assert set(EXIT_CODES) == {0, 1, 2, 130}
     assert stature(*arguments, STATURE_REGISTRY=root).exit_code == exit_code
 

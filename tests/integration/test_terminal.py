@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -50,11 +51,11 @@ def on_a_terminal(
     return shown.decode().replace("\r\n", "\n"), (piped or b"").decode()
 
 
-def interrupted_on_a_terminal(*arguments: str, when: str) -> tuple[int, str]:
-    """The exit code, and what a terminal got on which Ctrl-C is typed once this is shown."""
+def interrupted_on_a_terminal(*command: str, when: str) -> tuple[int, str]:
+    """The exit code, minus a signal's number, and what a terminal got on which Ctrl-C is typed once this is shown."""
     process, terminal = pty.fork()
     if process == 0:
-        os.execve(STATURE, [str(STATURE), *arguments], os.environ | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"})
+        os.execvpe(command[0], command, os.environ | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"})
     shown, is_typed = b"", False
     with contextlib.suppress(OSError):  # which is how a terminal ends
         while part := os.read(terminal, 1 << 16):
@@ -176,15 +177,30 @@ def test_progress_is_on_standard_error_of_a_terminal_and_gone_at_the_end(
 
 @pytest.mark.parametrize("shown", ["training on nhanes", "epoch "])
 def test_ctrl_c_leaves_a_terminal_as_it_was(tmp_path: Path, shown: str) -> None:
-    long = ("train", "--trainer", "sgd", "--epochs", "100000", "--registry", str(tmp_path / "registry"))
+    long = (str(STATURE), "train", "--trainer", "sgd", "--epochs", "100000", "--registry", str(tmp_path / "registry"))
 
     code, said = interrupted_on_a_terminal(*long, when=shown)
 
-    assert code == 130
+    assert code == -signal.SIGINT
     assert in_the_end(said).endswith("Interrupted: nothing is left half done.\n")
     assert "training on" not in in_the_end(said)
     assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")  # the cursor is there again
     assert not (tmp_path / "registry").exists()
+
+
+def test_ctrl_c_ends_a_loop_of_a_shell_too(tmp_path: Path) -> None:
+    loop = f"""
+    for epochs in 100000 1 2; do
+        echo "for $epochs"
+        "{STATURE}" train --trainer sgd --epochs $epochs --registry "{tmp_path}/registry"
+    done
+    """
+
+    code, said = interrupted_on_a_terminal("bash", "--norc", "-c", loop, when="epoch ")
+
+    assert code == -signal.SIGINT
+    assert "Interrupted" in said
+    assert "for 1\n" not in said
 
 
 def test_an_installation_without_rich_shows_no_progress_and_works(trained: Registry) -> None:
