@@ -18,6 +18,7 @@ from model.cli.options import (
     table,
     version_argument,
 )
+from model.cli.progress import progress
 
 if TYPE_CHECKING:
     from model.registry.log import Record
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 def log(registry_path: str, model: str, *, as_json: bool, moment: str | None) -> None:
     """Show who moved which alias, when and why."""
     registry = open_registry(registry_path, model)
-    records = list(registry.log())
+    with progress(f"reading the log of {registry}", quiet=as_json):
+        records = list(registry.log())
     if moment is not None:
         _show_aliases_at(registry, records, moment, as_json=as_json)
         return

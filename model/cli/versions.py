@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def models(registry_path: str, model: str, *, as_json: bool, limit: int) -> None:
     """List the versions, the newest first."""
     registry = open_registry(registry_path, model)
-    found = registry.newest(limit + 1, registry.head())
+    with progress(f"reading the versions of {registry}", quiet=as_json):
+        found = registry.newest(limit + 1, registry.head())
     found, older = found[:limit], found[limit:]
     rows = [
         (
