@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from people_files import people, text, write
+from terminal import AS_A_TERMINAL_IS, typed_on_a_terminal
 
 if TYPE_CHECKING:
     from model.registry.registry import Registry
 
 STATURE = Path(sys.executable).with_name("stature")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+CTRL_C = "\x03"
 COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3|9)[0-7]")
 
 
@@ -38,7 +40,7 @@ def on_a_terminal(
         stdin=inner,
         stdout=subprocess.PIPE if only_errors else inner,
         stderr=inner,
-        env=plain | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"} | environment,
+        env=plain | AS_A_TERMINAL_IS | environment,
     )
     os.close(inner)
     shown = b""
@@ -49,21 +51,6 @@ def on_a_terminal(
     piped, _ = process.communicate(timeout=60)
     assert process.returncode == 0, shown
     return shown.decode().replace("\r\n", "\n"), (piped or b"").decode()
-
-
-def interrupted_on_a_terminal(*command: str, when: str) -> tuple[int, str]:
-    """The exit code, minus a signal's number, and what a terminal got on which Ctrl-C is typed once this is shown."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execvpe(command[0], command, os.environ | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"})
-    shown, is_typed = b"", False
-    with contextlib.suppress(OSError):  # which is how a terminal ends
-        while part := os.read(terminal, 1 << 16):
-            shown += part
-            if when.encode() in shown and not is_typed:
-                is_typed = os.write(terminal, b"\x03") == 1
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode().replace("\r\n", "\n")
 
 
 def piped(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -181,7 +168,7 @@ def test_progress_is_on_standard_error_of_a_terminal_and_gone_at_the_end(
 def test_ctrl_c_leaves_a_terminal_as_it_was(tmp_path: Path, shown: str) -> None:
     long = (str(STATURE), "train", "--trainer", "sgd", "--epochs", "100000", "--registry", str(tmp_path / "registry"))
 
-    code, said = interrupted_on_a_terminal(*long, when=shown)
+    code, said = typed_on_a_terminal(*long, keys=CTRL_C, when=shown)
 
     assert code == -signal.SIGINT
     assert in_the_end(said).endswith("Interrupted: nothing is left half done.\n")
@@ -198,7 +185,7 @@ def test_ctrl_c_ends_a_loop_of_a_shell_too(tmp_path: Path) -> None:
     done
     """
 
-    code, said = interrupted_on_a_terminal("bash", "--norc", "-c", loop, when="epoch ")
+    code, said = typed_on_a_terminal("bash", "--norc", "-c", loop, keys=CTRL_C, when="epoch ")
 
     assert code == -signal.SIGINT
     assert "Interrupted" in said
