@@ -129,6 +129,23 @@ def test_what_only_reads_ends_as_it_is_asked_to(
     assert (done.returncode, done.stderr) == (-signal.SIGINT, LINE)
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *(f"os:link:{count}:{when}" for count in (1, 90) for when in ("before", "after")),
+        "os:link:40:before",  # by one of the writers at once
+        "concurrent.futures.thread:_WorkItem:4:before",  # while others wait for the fourth writer
+        "model.registry.doctor:created_at:1:before",  # while it cleans up
+        "model.registry.doctor:created_at:7:after",
+    ],
+)
+def test_a_doctor_leaves_nothing_of_its_own(tmp_path: Path, moment: str) -> None:
+    done = pressed(moment, "doctor", folder=tmp_path)
+
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, LINE)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_an_interrupt_that_python_cannot_raise_comes_again(tmp_path: Path) -> None:
     # In a weak reference's callback nothing can be raised: Python says so, and would go on.
     code = """

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -238,6 +241,31 @@ def test_a_local_directory_does_what_a_registry_needs_and_is_left_as_it_was(tmp_
     storage = LocalStorage(tmp_path)
     assert list(findings(storage)) == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_what_a_doctor_left_that_was_killed_is_removed_by_a_later_one(tmp_path: Path) -> None:
+    code = """
+import os, signal
+real, calls = os.link, []
+def link(*arguments, **named):
+    real(*arguments, **named)
+    calls.append(1)
+    if len(calls) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+os.link = link
+from model.cli import main
+main()
+"""
+    killed = subprocess.run([sys.executable, "-c", code, "doctor"], cwd=tmp_path, check=False, timeout=60)
+    storage = LocalStorage(tmp_path / "registry")
+    left = storage.list_after(".doctor")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert left
+    assert list(findings(storage)) == []
+    assert storage.list_after(".doctor") == left  # which may be those of another that is at work
+    assert list(findings(storage, TOMORROW)) == []
+    assert storage.list_after(".doctor") == []
 
 
 class Overwriting(LocalStorage):
