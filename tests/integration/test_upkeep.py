@@ -24,6 +24,8 @@ from model.registry.storage import LocalStorage, created_at, unique_name
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from model.registry.storage import Storage
+
 DAY = timedelta(days=1)
 TOMORROW = datetime.now(UTC) + 2 * DAY
 
@@ -237,10 +239,10 @@ def test_a_log_that_was_cut_off_at_its_end_is_shown_by_the_head_one_expected(tra
 # Doctoring
 
 
-def test_a_local_directory_does_what_a_registry_needs_and_is_left_as_it_was(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path)
+def test_each_storage_does_what_a_registry_needs_and_is_left_as_it_was(storage: Storage) -> None:
     assert list(findings(storage)) == []
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert storage.list_after(".doctor") == []
+    assert storage.list_after(LocalStorage.TEMPORARY) == []
 
 
 def test_what_a_doctor_left_that_was_killed_is_removed_by_a_later_one(tmp_path: Path) -> None:
