@@ -114,7 +114,7 @@ def _show_aliases_at(registry: Registry, records: list[Record], moment: str, *, 
     except ValueError:
         raise click.BadParameter(f"{moment!r} is not a time such as 2026-11-01T12:00Z", param_hint="--at") from None
     if time.tzinfo is None:
-        raise click.BadParameter(f"{moment} needs its time zone, such as {moment}Z", param_hint="--at")
+        raise click.BadParameter(f"{moment} needs its time zone, such as {time.isoformat()}Z", param_hint="--at")
     last = max((record for record in records if record.at <= time), key=lambda record: record.number, default=None)
     aliases = dict(sorted(last.state.aliases.items())) if last else {}
     said = (

@@ -223,6 +223,12 @@ def test_a_time_that_is_none_or_has_no_zone_is_not_guessed_at(trained: Registry,
     assert "2026-1" in said
 
 
+def test_a_time_without_a_zone_is_given_one_that_can_be_copied(trained: Registry) -> None:
+    for moment in ("2026-11-01", "2026-11-01 12:00"):
+        proposed = stature(trained, "log", "--at", moment)[1].split()[-1]
+        assert stature(trained, "log", "--at", proposed)[0] == 0
+
+
 def test_a_log_that_was_cut_off_at_its_end_is_shown_by_the_head_one_expected(trained: Registry) -> None:
     trained.promote(2, by="me")
     head = json.loads(stature(trained, "verify", "--json")[1])["head"]
