@@ -43,6 +43,8 @@ class Storage(Protocol):
 def open_storage(location: str) -> Storage:
     """The storage at a URL (s3://, gs://, az://) or, without a scheme, in a local directory. SettingsError."""
     scheme, separator, _ = location.partition("://")
+    if not location:
+        raise SettingsError("an empty name cannot be a registry: a path or a URL is expected")
     if not separator:
         return LocalStorage(Path(location))
     if scheme not in OBJECT_STORAGE_SCHEMES:
