@@ -21,6 +21,7 @@ completion.py completion
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -47,6 +48,9 @@ def main() -> None:
         signal.signal(signal.SIGINT, _interrupt)
         signal.signal(signal.SIGALRM, _interrupt)
         sys.unraisablehook = _again
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started it has closed it, as >&- does
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - as long as the process lasts
     try:
         from model.cli.group import main as command  # noqa: PLC0415
 

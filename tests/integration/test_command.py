@@ -148,6 +148,16 @@ def test_what_cannot_be_printed_is_said(root: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["models", "verify", "train --data tutorial"])
+def test_what_nobody_can_read_is_printed_nowhere(root: str, command: str, closed: str, tmp_path: Path) -> None:
+    line = f'"{STATURE}" {command} --registry "{root}" {closed}'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert bool(done.stdout) == (">&-" not in closed.split())
+
+
 # Help
 
 
