@@ -590,6 +590,15 @@ def test_an_empty_registry_has_no_models_and_no_log(tmp_path: Path) -> None:
     assert not (tmp_path / "empty").exists()
 
 
+def test_what_others_wrote_is_shown_and_not_obeyed_by_the_terminal(trained: Registry) -> None:
+    trained.promote(2, by="someone", reason="red \x1b[31m and\na line \x9b2J more")
+
+    shown = stature("log", "--registry", str(trained.storage)).said.splitlines()
+
+    assert len(shown) == 3
+    assert shown[2].endswith("  red \N{REPLACEMENT CHARACTER}[31m and a line \N{REPLACEMENT CHARACTER}2J more")
+
+
 def test_show_tells_a_version_by_number_and_by_alias_alike(root: str) -> None:
     by_alias = stature("show", "champion", "--registry", root, "--json").document
     assert by_alias == stature("show", "2", "--registry", root, "--json").document
