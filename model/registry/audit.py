@@ -7,6 +7,7 @@ every file is what its manifest says, and that the log's states follow from its 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING
 
 from model.errors import CorruptionError, NotFoundError, StorageError
@@ -74,9 +75,11 @@ def _of_record(
 
 
 def _gaps(kind: str, numbers: list[int]) -> Iterator[str]:
-    missing = sorted(set(range(1, max(numbers, default=0) + 1)) - set(numbers))
-    if missing:
-        yield f"{kind} {', '.join(map(str, missing))} is missing, and there are later ones"
+    for before, after in itertools.pairwise((0, *numbers)):
+        if after == before + 2:
+            yield f"{kind} {before + 1} is missing, and there are later ones"
+        elif after > before + 2:
+            yield f"{kind}s {before + 1} to {after - 1} are missing, and there are later ones"
 
 
 def _repeated(transaction: str, name: str, seen: dict[str, str]) -> Iterator[str]:
