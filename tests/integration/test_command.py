@@ -308,6 +308,8 @@ def test_what_only_training_uses_is_what_the_serving_image_leaves_out() -> None:
         ("train", "--threshold", "log_loss=low"),
         ("train", "--threshold", "log_loss=nan"),
         ("train", "--threshold", "f1=0.5"),
+        ("verify", "--expect-head", "0" * 63),
+        ("verify", "--expect-head", "X" * 64),
         ("train", "--otherwise", "perhaps"),
         ("evaluate", "1"),
         ("recalibrate", "1"),
