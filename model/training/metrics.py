@@ -143,7 +143,7 @@ def reliability(female: Array, totals: Array, counts: Array) -> tuple[Reliabilit
     )
 
 
-def reliability_bins(people: Array) -> list[tuple[int, int]]:
+def reliability_bins(people: Array | NDArray[np.int64]) -> list[tuple[int, int]]:
     """The ten bins with so many people put together until each holds five: from which, and up to which (exclusive).
 
     One begins at one half, where five lie on either side: how many are called male is known from the accuracy of each
