@@ -22,7 +22,6 @@ def describe(people: People) -> dict[str, Any]:
     """What the people of one gender look like, without showing any one of them."""
     mean = np.average(people.measurements, axis=0, weights=people.counts)
     covariance = np.cov(people.measurements, rowvar=False, fweights=people.counts.astype(np.int64), ddof=0)
-    shown = [percent for percent in _PERCENTILES if min(percent, 100 - percent) * len(people) >= 100 * FEWEST_TOGETHER]
     percentiles: dict[str, dict[str, float]] = {}
     histograms: dict[str, dict[str, tuple[float, ...]]] = {}
     columns = (
@@ -30,10 +29,11 @@ def describe(people: People) -> dict[str, Any]:
         ("height", people.measurements[:, 1], units.HEIGHT_IN, _BIN_IN),
     )
     for name, column, field, width in columns:
-        values = np.quantile(column, [percent / 100 for percent in shown], weights=people.counts, method="inverted_cdf")
-        percentiles[name] = {str(percent): float(value) for percent, value in zip(shown, values, strict=True)}
         edges = np.arange(np.floor(field.minimum), field.maximum + width, width)
         histograms[name] = _merged(edges, np.histogram(column, edges, weights=people.counts)[0])
+        shown = _shown(len(people), np.cumsum([0, *histograms[name]["people"]]).tolist())
+        values = np.quantile(column, [percent / 100 for percent in shown], weights=people.counts, method="inverted_cdf")
+        percentiles[name] = {str(percent): float(value) for percent, value in zip(shown, values, strict=True)}
     return {
         "people": len(people),
         "mean": tuple(mean.tolist()),
@@ -41,6 +41,17 @@ def describe(people: People) -> dict[str, Any]:
         "percentiles": percentiles,
         "histograms": histograms,
     }
+
+
+def _shown(people: int, below_edges: list[int]) -> list[int]:
+    """The percentiles that five people lie beyond, and five between each and any edge of a bin, if it is not there."""
+    ranks = {percent: -(-percent * people // 100) for percent in _PERCENTILES}
+    return [
+        percent
+        for percent, rank in ranks.items()
+        if min(percent, 100 - percent) * people >= 100 * FEWEST_TOGETHER
+        and not any(0 < abs(rank - below) < FEWEST_TOGETHER for below in below_edges)
+    ]
 
 
 def _merged(edges: Array, people: Array) -> dict[str, tuple[float, ...]]:
