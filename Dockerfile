@@ -64,7 +64,7 @@ FROM base AS train
 COPY --from=training /opt/stature /opt/stature
 # The official image leaves out the bytecode of the standard library, and on a read-only file system every start would
 # compile anew what it imports. This leaves the bytecode of what is imported, and of nothing else.
-RUN python -c 'import service.server, gunicorn.app.wsgiapp, gunicorn.workers.gthread, uvloop, model.cli, model.training.job'
+RUN python -c 'import service.server, gunicorn.app.wsgiapp, service.flask_server, uvloop, model.cli, model.training.job'
 ENV PYTHONDONTWRITEBYTECODE=1
 # By number, so that a cluster can see that it is not root.
 USER 10001:10001
@@ -72,7 +72,7 @@ CMD ["train"]
 
 FROM base AS serve
 COPY --from=serving /opt/stature /opt/stature
-RUN python -c 'import service.server, gunicorn.app.wsgiapp, gunicorn.workers.gthread, uvloop, model.cli.group, model.cli.serving'
+RUN python -c 'import service.server, gunicorn.app.wsgiapp, service.flask_server, uvloop, model.cli.group, model.cli.serving'
 ENV PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 # Ready, and not merely alive: Docker does not restart a container for being unhealthy, and who asks for its health

@@ -40,11 +40,16 @@ class Token:
     scopes: frozenset[str]
     sha256: bytes
 
+    @property
+    def line(self) -> str:
+        """As `parse_tokens` reads it."""
+        return f"{self.holder} {','.join(scope for scope in SCOPES if scope in self.scopes)} {self.sha256.hex()}"
+
 
 def new_token(holder: str, scopes: Collection[str]) -> tuple[str, str]:
     """A new token, and the line to keep of it. SettingsError for a holder or a scope that cannot be."""
     token = _PREFIX + secrets.token_urlsafe(32)
-    line = f"{holder} {','.join(scope for scope in SCOPES if scope in scopes)} {_sha256(token).hex()}"
+    line = Token(holder, frozenset(scopes), _sha256(token)).line
     if not _HOLDER.fullmatch(holder):
         raise SettingsError(f"{holder!r} cannot name a token's holder: up to 64 letters, digits and ._@- are expected")
     parse_tokens(line, "the new token")

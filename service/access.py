@@ -34,9 +34,7 @@ class Access:
     @classmethod
     def of(cls, settings: Settings) -> Access:
         """Raises SettingsError for tokens or scopes that cannot be, or a file that cannot be read."""
-        tokens = parse_tokens(settings.tokens, "STATURE_TOKENS")
-        if settings.tokens_file:
-            tokens += parse_tokens(_read(Path(settings.tokens_file)), f"{settings.tokens_file} (STATURE_TOKENS_FILE)")
+        tokens = tokens_of(settings)
         if settings.open_scopes is None:
             return cls(tokens, frozenset() if tokens else _OPEN_WITHOUT_TOKENS)
         scopes = frozenset(filter(None, (scope.strip() for scope in settings.open_scopes.split(","))))
@@ -53,7 +51,8 @@ class Access:
         if not self._tokens:
             raise ForbiddenError(
                 f"this needs a token with the scope {scope}, and this service has none: its owner makes one with "
-                f"`stature token new --scope {scope}`"
+                f"`stature token new --scope {scope}`",
+                scope,
             )
         kind, _, presented = (authorization or "").partition(" ")
         if kind.lower() != "bearer" or not presented.strip():
@@ -62,11 +61,21 @@ class Access:
             )
         token = find(self._tokens, presented.strip())
         if token is None:
-            raise UnauthorizedError("this token is not, or is no longer, valid", scope, invalid=True)
+            raise UnauthorizedError("this token is not, or is no longer, valid", scope, "invalid_token")
         if scope not in token.scopes:
             has = ", ".join(known for known in SCOPES if known in token.scopes)
-            raise ForbiddenError(f"this needs the scope {scope}, and the token of {token.holder} has {has}")
+            raise ForbiddenError(
+                f"this needs the scope {scope}, and the token of {token.holder} has {has}", scope, "insufficient_scope"
+            )
         return token.holder
+
+
+def tokens_of(settings: Settings) -> tuple[Token, ...]:
+    """Those of the settings and of the file that they name. SettingsError."""
+    tokens = parse_tokens(settings.tokens, "STATURE_TOKENS")
+    if settings.tokens_file:
+        tokens += parse_tokens(_read(Path(settings.tokens_file)), f"{settings.tokens_file} (STATURE_TOKENS_FILE)")
+    return tuple({token.sha256: token for token in tokens}.values())
 
 
 def _read(path: Path) -> str:

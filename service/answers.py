@@ -5,7 +5,7 @@ A client ignores members that it does not know: a later release may add some.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
@@ -62,18 +62,11 @@ class Explanation(Answer):
     contributions: Contributions
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    """A member that may be absent, and is never null."""
-    schema.pop("default")
-
-
 class Prediction(Judgement, FromVersion):
     """The answer for one person."""
 
-    explanation: Annotated[
-        Explanation | SkipJsonSchema[None],
-        Field(description="Only with `explain=true`.", json_schema_extra=_without_default),
-    ] = None
+    # It may be absent, and is never null.
+    explanation: Annotated[Explanation | SkipJsonSchema[None], Field(description="Only with `explain=true`.")] = None
 
 
 class BatchPredictions(FromVersion):

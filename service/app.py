@@ -53,7 +53,7 @@ def create_app(settings: Settings, live_models: LiveModels) -> Flask:
     # werkzeug silently cuts a body without a length at its limit: one byte more, to tell a full body from a cut one.
     app.config["MAX_CONTENT_LENGTH"] = settings.maximum_body_bytes + 1
     app.url_map.merge_slashes = False
-    observer = Observer(settings, live_models)
+    observer = app.extensions["observer"] = Observer(settings, live_models)
     _add_predictions(app, settings, live_models, observer)
     _add_registry(app, live_models)
     _add_administration(app, settings, live_models)

@@ -86,19 +86,22 @@ class BadRequestError(ServiceError):
     status, type, title = 400, "bad-request", "Bad request"
 
 
-class UnauthorizedError(ServiceError):
-    status, type, title = 401, "unauthorized", "Unauthorized"
+class _DeniedError(ServiceError):
+    """Which scope a token must have and, where there was one, what is wrong with it (RFC 6750, section 3)."""
 
-    def __init__(self, detail: str, scope: str, *, invalid: bool = False) -> None:
+    def __init__(self, detail: str, scope: str, wrong: str = "") -> None:
         super().__init__(detail)
-        self._challenge = f'Bearer realm="stature", scope="{scope}"' + ', error="invalid_token"' * invalid
+        self._challenge = f'Bearer realm="stature", scope="{scope}"' + (f', error="{wrong}"' if wrong else "")
 
     def headers(self) -> dict[str, str]:
-        """RFC 6750, section 3."""
         return {"WWW-Authenticate": self._challenge}
 
 
-class ForbiddenError(ServiceError):
+class UnauthorizedError(_DeniedError):
+    status, type, title = 401, "unauthorized", "Unauthorized"
+
+
+class ForbiddenError(_DeniedError):
     status, type, title = 403, "forbidden", "Forbidden"
 
 

@@ -17,23 +17,32 @@ from gunicorn.glogging import Logger
 from model import logs
 from model.errors import SettingsError
 from service import slots
-from service.access import Access
+from service.access import Access, tokens_of
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from gunicorn.config import Config
+    from gunicorn.workers.base import Worker as AnyWorker
 
+    from service.flask_server import FlaskWorker
     from service.server import Worker
+
+
+def _read_tokens() -> dict[str, str]:
+    """The tokens as they are now, in the variables from which a worker has them. SettingsError."""
+    return {"STATURE_TOKENS": "\n".join(token.line for token in tokens_of(_settings)), "STATURE_TOKENS_FILE": ""}
+
 
 try:
     _settings = Settings.from_environment(os.environ)
     Access.of(_settings)
+    _tokens = _read_tokens()
 except SettingsError as error:
     sys.exit(str(error))  # at once, instead of every worker in turn
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers share the cores; more threads only cost memory
-worker_class: str | type[Worker]
+worker_class: type[Worker | FlaskWorker]
 if _settings.lane == "fast":
     import service.server
 
@@ -41,8 +50,9 @@ if _settings.lane == "fast":
     wsgi_app = "service.lane:from_environment()"
 else:
     import service.app
+    import service.flask_server
 
-    worker_class = "gthread"
+    worker_class = service.flask_server.FlaskWorker
     wsgi_app = "service.app:from_environment()"
 # All is imported before the fork, here, so that the workers share it. Nothing is opened before it.
 
@@ -85,6 +95,20 @@ os.register_at_fork(
     after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, _ENDING),
     after_in_child=_begins_as_its_own,
 )
+
+
+def on_reload(server: Arbiter) -> None:
+    """SIGHUP, before the new workers. A worker that cannot begin ends the whole service, so none is made to."""
+    try:
+        _tokens.update(_read_tokens())
+    except SettingsError as error:
+        server.log.error("%s; the tokens of before stay valid", error)  # noqa: TRY400 - its text says all
+
+
+def post_fork(server: Arbiter, worker: AnyWorker) -> None:
+    """A worker has the tokens that the master read, whatever stands in the file by now."""
+    del server, worker
+    os.environ.update(_tokens)
 
 
 def when_ready(server: Arbiter) -> None:

@@ -153,6 +153,9 @@ class Lane:
             return self._problem(asked, error, version)
         return self._answered(asked, prediction, version)
 
+    def refused(self, error: errors.ServiceError) -> Answer:
+        return refused(error, self._observer)
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A prediction here, and everything else, as well as whatever is unusual about a prediction, in Flask."""
         asked = _asked(scope)
@@ -190,7 +193,7 @@ class Lane:
     def _problem(self, asked: _Asked, error: Exception, version: Version | None) -> Answer:
         known = errors.told(error, asked.name, asked.route.template)
         self._finished(asked, known.status, version)
-        return refusal(known, asked.name, _traced(asked.traceparent))
+        return _refusal(known, asked.name, _traced(asked.traceparent))
 
     def _finished(self, asked: _Asked, status: int, version: Version | None) -> None:
         """Remember the request."""
@@ -250,7 +253,7 @@ class Lane:
         route = _CHAMPION_ROUTES.get(scope["path"]) or _pinned_route(scope)
         self._observer.turned_away(UNKNOWN_ROUTE if route is None else route.template)
         closed = b"connection: close\r\n" if CROWDED in scope.get("extensions", _NONE) else b""
-        await _send(send, refusal(errors.OverloadedError(), request_id(_told(scope["headers"])[1]), closed))
+        await _send(send, _refusal(errors.OverloadedError(), request_id(_told(scope["headers"])[1]), closed))
 
 
 class WithOrigins:
@@ -273,6 +276,9 @@ class WithOrigins:
     def answer_at_once(self, scope: Scope, body: bytes) -> Answer | None:
         answer = self._lane.answer_at_once(scope, body)
         return answer and answer._replace(head=answer.head + _lines(self._told(scope)))
+
+    def refused(self, error: errors.ServiceError) -> Answer:
+        return self._lane.refused(error)
 
     def _told(self, scope: Scope) -> Iterable[tuple[str, str]]:
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
@@ -357,7 +363,14 @@ def _traced(traceparent: str | None) -> bytes:
     return b"" if trace_id(traceparent) is None else f"traceparent: {traceparent}\r\n".encode()
 
 
-def refusal(error: errors.ServiceError, name_of_request: str, more: bytes) -> Answer:
+def refused(error: errors.ServiceError, observer: Observer) -> Answer:
+    """The answer to what a server refuses before there is a whole request, counted as any other."""
+    name = request_id(None)
+    observer.finished(UNKNOWN_ROUTE, error.status, 0.0, None, name, None)
+    return _refusal(error, name, b"connection: close\r\n")
+
+
+def _refusal(error: errors.ServiceError, name_of_request: str, more: bytes) -> Answer:
     """A problem as an answer, with more lines in its head."""
     body = errors.problem(error, name_of_request)
     told = {"Content-Type": errors.CONTENT_TYPE, **error.headers(), **OF_EVERY_ANSWER}

@@ -6,6 +6,7 @@ length, waits for the rest of it for ever, and keeps an answer for as long as no
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -16,17 +17,20 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
 from service import errors
-from service.lane import CROWDED, refusal
-from service.request_id import request_id
+from service.lane import CROWDED
 from service.settings import Settings
 
 if TYPE_CHECKING:
     import asyncio
 
+    from service.lane import Answer
+
 _MOST_HEADERS = 100
 _LAST_REQUEST_SECONDS = 1.0
 """How long a worker that ends waits for a request on a connection that is open and has none."""
 _VERSIONS = ("1.1", "1.0")
+_logger = logging.getLogger("uvicorn.error.connections")
+"""Of what uvicorn says of single connections. What is wrong with a request has its line already."""
 _OF_BODIES = (b"content-length", b"transfer-encoding")
 
 
@@ -46,6 +50,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # gunicorn has no types
             "server_header": False,
         }
         super().__init__(*arguments, **named)
+        _logger.setLevel(logging.ERROR)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """SIGQUIT, which gunicorn makes of a Ctrl-C, ends a worker as SIGTERM does; as it is, it ends none."""
@@ -72,6 +77,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, settings: Settings, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(**named)
+        self.logger = _logger
         self._settings = settings
         self._received_bytes = 0
         """In one piece, and in those before it where the same head is going on."""
@@ -96,6 +102,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
         before = self.scope
         self._received_bytes = len(data) + (self._received_bytes if self._in_head() else 0)
         self._is_reading = True
@@ -104,12 +112,13 @@ class LimitedProtocol(HttpToolsProtocol):
         begun, self._begun = self._begun, None
         if begun is not None and not self._answer_at_once(begun):
             super()._start_asgi_task(begun, self.app)
-        if not self._in_head() and not self.cycle.more_body:
-            # A whole request, as nearly always; the deadline that may be left is for its answer to be taken.
-            if self._deadline is not None and not self.flow.write_paused and not self.transport.is_closing():
-                self._end_deadline()
-        elif not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._in_head() or self.cycle.more_body:
             self._go_on(begun=self.scope is not before)
+        elif self._deadline is not None and not self.flow.write_paused:
+            # A whole request, as nearly always; the deadline that may be left is for its answer to be taken.
+            self._end_deadline()
 
     def _go_on(self, *, begun: bool) -> None:
         """More of a request is to come; `begun` says that its first byte has only just come."""
@@ -135,7 +144,8 @@ class LimitedProtocol(HttpToolsProtocol):
             if head_bytes > most or len(self.headers) > _MOST_HEADERS:
                 self._refusal = errors.HeadTooLargeError(most, _MOST_HEADERS)
                 raise self._refusal  # which ends the parsing, and leads to send_400_response
-        if self.parser.get_http_version() not in _VERSIONS or [name for name, _ in self.headers].count(b"host") > 1:
+        version, hosts = self.parser.get_http_version(), [name for name, _ in self.headers].count(b"host")
+        if version not in _VERSIONS or hosts > 1 or (hosts == 0 and version == "1.1"):
             self._refusal = errors.BadRequestError("HTTP/1.1 or HTTP/1.0 is expected, with one Host")
             raise self._refusal
         if self.parser.should_upgrade() and any(name in _OF_BODIES for name, _ in self.headers):
@@ -170,12 +180,8 @@ class LimitedProtocol(HttpToolsProtocol):
         answer = self.app.answer_at_once(cycle.scope, bytes(cycle.body))
         if answer is None:
             return False
-        if self._default_headers[0] is not self.server_state.default_headers:  # uvicorn renews them every second
-            headers = self.server_state.default_headers
-            self._default_headers = headers, b"".join(b"%b: %b\r\n" % header for header in headers)
         cycle.response_started = cycle.response_complete = True
-        head = STATUS_LINE[answer.status] + self._default_headers[1] + answer.head
-        self.transport.write(b"%b\r\n%b" % (head, answer.body))
+        self._write(answer)
         self.on_response_complete()
         del cycle.on_response  # it leads back here
         return True
@@ -184,6 +190,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_client(self._settings.body_seconds)
+        elif self._refusal is not None:
+            self._refuse(self._refusal)
 
     def shutdown(self) -> None:
         """The worker ends. uvicorn closes what waits for a request, and loses the one that is on its way.
@@ -251,12 +259,23 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self._refuse(errors.TooSlowError())
 
+    def _write(self, answer: Answer) -> None:
+        if self._default_headers[0] is not self.server_state.default_headers:  # uvicorn renews them every second
+            headers = self.server_state.default_headers
+            self._default_headers = headers, b"".join(b"%b: %b\r\n" % header for header in headers)
+        head = STATUS_LINE[answer.status] + self._default_headers[1] + answer.head
+        self.transport.write(b"%b\r\n%b" % (head, answer.body))
+
     def _refuse(self, error: errors.ServiceError) -> None:
-        """Say what is wrong, unless an answer is on its way already, and close the connection."""
+        """Say what is wrong, in its turn and unless an answer has begun, and close the connection."""
+        self._refusal = error
         answering = self._answering
+        if answering is not None and not answering.response_complete:
+            of_its_body = answering is self.cycle and answering.scope is self.scope and answering.more_body
+            if not of_its_body:
+                return  # what was asked before is answered first
         if answering is None or answering.response_complete or not answering.response_started:
-            answer = refusal(error, request_id(None), b"connection: close\r\n")
-            self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[answer.status], answer.head, answer.body))
+            self._write(self.app.refused(error))
         self._give_up()
         self.transport.close()
         self._await_client(self._settings.body_seconds)

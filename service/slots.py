@@ -58,9 +58,13 @@ class Slots:
         self._blocks: dict[str, memoryview[float]] = {}
         self.number, file = 1, -1
         if directory is not None:
-            self.number, file = _take(directory)
+            try:
+                self.number, file = _take(directory)
+            except FileNotFoundError:
+                # To read it fails, and to answer does not: a worker that cannot begin would end the whole service.
+                _logger.error("%s is gone: /metrics and /drift fail until the service is started anew", directory)  # noqa: TRY400
         self._file = file
-        self._shared = directory is not None and _reserve(file, 0, _USED.size)
+        self._shared = file >= 0 and _reserve(file, 0, _USED.size)
         self._memory = mmap.mmap(file if self._shared else -1, _FILE_BYTES)
         self._used = _USED.unpack_from(self._memory)[0] or _USED.size
         for key, start, count in _blocks(memoryview(self._memory)[: self._used]):
@@ -104,7 +108,7 @@ class Slots:
 
     def close(self) -> None:
         """Leave the slot to another, as the end of the process does. Nothing may be counted after it."""
-        if self._directory is not None:
+        if self._file >= 0:
             fcntl.flock(self._file, fcntl.LOCK_UN)
             os.close(self._file)
 

@@ -21,6 +21,7 @@ completion.py completion
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -34,7 +35,10 @@ EXIT_CODES = {
         "found something wrong, or what `reproduce` trained is not the same"
     ),
     NOT_UNDERSTOOD: "the command was not understood",
-    INTERRUPTED: "Ctrl-C: whatever was begun is there as a whole, or not at all",
+    INTERRUPTED: (
+        "what a shell says after Ctrl-C: the process dies by the signal, so that a loop around it ends; whatever was "
+        "begun is there as a whole, or not at all"
+    ),
 }
 
 
@@ -44,6 +48,9 @@ def main() -> None:
         signal.signal(signal.SIGINT, _interrupt)
         signal.signal(signal.SIGALRM, _interrupt)
         sys.unraisablehook = _again
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started it has closed it, as >&- does
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - as long as the process lasts
     try:
         from model.cli.group import main as command  # noqa: PLC0415
 
@@ -52,8 +59,9 @@ def main() -> None:
         # What is interrupted may answer with an error of its own, as DuckDB does.
         if not _interrupts or (isinstance(error, SystemExit) and not error.code):
             raise
-        sys.stderr.write("Interrupted: nothing is left half done.\n")
-        sys.exit(INTERRUPTED)
+        # Python ends by SIGINT itself, once all is cleaned up: so a shell learns that a loop is to end too.
+        sys.excepthook = _say_interrupted
+        raise KeyboardInterrupt from None
     finally:
         # All is done but to end. Who has been interrupted already may be ended at once; no one else shall lose output.
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -67,6 +75,10 @@ _interrupts: list[int] = []
 def _interrupt(number: int, _frame: object) -> NoReturn:
     _interrupts.append(number)
     raise SystemExit(INTERRUPTED)  # which click lets through
+
+
+def _say_interrupted(*_error: object) -> None:
+    sys.stderr.write("Interrupted: nothing is left half done.\n")
 
 
 def _again(unraisable: sys.UnraisableHookArgs) -> None:

@@ -18,6 +18,7 @@ from model.cli.options import (
     table,
     version_argument,
 )
+from model.cli.progress import progress
 
 if TYPE_CHECKING:
     from model.registry.log import Record
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 def log(registry_path: str, model: str, *, as_json: bool, moment: str | None) -> None:
     """Show who moved which alias, when and why."""
     registry = open_registry(registry_path, model)
-    records = list(registry.log())
+    with progress(f"reading the log of {registry}", quiet=as_json):
+        records = list(registry.log())
     if moment is not None:
         _show_aliases_at(registry, records, moment, as_json=as_json)
         return
@@ -112,7 +114,7 @@ def _show_aliases_at(registry: Registry, records: list[Record], moment: str, *, 
     except ValueError:
         raise click.BadParameter(f"{moment!r} is not a time such as 2026-11-01T12:00Z", param_hint="--at") from None
     if time.tzinfo is None:
-        raise click.BadParameter(f"{moment} needs its time zone, such as {moment}Z", param_hint="--at")
+        raise click.BadParameter(f"{moment} needs its time zone, such as {time.isoformat()}Z", param_hint="--at")
     last = max((record for record in records if record.at <= time), key=lambda record: record.number, default=None)
     aliases = dict(sorted(last.state.aliases.items())) if last else {}
     said = (

@@ -203,7 +203,15 @@ def resolve(registry: Registry, name: str, head: Head) -> int:
 
 
 def show_result(document: Any, said: str, *, as_json: bool) -> None:  # noqa: ANN401 - whatever JSON can say
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else said)
+    click.echo(
+        json.dumps(document, indent=2, ensure_ascii=False)
+        if as_json
+        else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", said)
+    )
+
+
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+"""What a terminal obeys, all but the end of a line: what others wrote into a registry is only to be shown."""
 
 
 def print_head(head: Head, registry: Registry, *, as_json: bool) -> None:
@@ -214,6 +222,7 @@ def print_head(head: Head, registry: Registry, *, as_json: bool) -> None:
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns under their titles, as wide as they need to be; on a terminal, cells are wrapped until they fit."""
+    rows = [[" ".join(cell.splitlines()) for cell in row] for row in rows]
     columns = list(zip(titles, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     if sys.stdout.isatty():

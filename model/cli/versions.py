@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 def models(registry_path: str, model: str, *, as_json: bool, limit: int) -> None:
     """List the versions, the newest first."""
     registry = open_registry(registry_path, model)
-    found = registry.newest(limit + 1, registry.head())
+    with progress(f"reading the versions of {registry}", quiet=as_json):
+        found = registry.newest(limit + 1, registry.head())
     found, older = found[:limit], found[limit:]
     rows = [
         (
@@ -101,6 +103,11 @@ def verify(registry_path: str, model: str, *, as_json: bool, expect_head: str | 
     """
     from model.registry.audit import problems  # noqa: PLC0415
 
+    if expect_head is not None and not re.fullmatch("[0-9a-f]{64}", expect_head):
+        expected = "64 digits, 0 to 9 and a to f, as `stature verify --json` says them"
+        raise click.BadParameter(
+            f"{expect_head!r} is not the sha256 of a record: {expected}", param_hint="--expect-head"
+        )
     registry = open_registry(registry_path, model)
     with progress(f"reading all of {registry}", quiet=as_json):
         found = list(problems(registry, expect_head))

@@ -7,6 +7,7 @@ every file is what its manifest says, and that the log's states follow from its 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING
 
 from model.errors import CorruptionError, NotFoundError, StorageError
@@ -28,13 +29,14 @@ def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str
     from the beginning, is whole in itself, and only this shows it.
     """
     seen_transactions: dict[str, str] = {}
-    manifests: dict[int, str] = {}
+    manifests: dict[int, str | None] = {}
     readable: list[int] = []
     # The log first: what a record names was published before it.
     records, versions = registry.record_numbers(), registry.numbers()
     yield from _gaps("version", versions)
     yield from _gaps("log record", records)
     for number in versions:
+        manifests[number] = None  # as long as nothing is known of the file but that it is there
         try:
             manifest, manifests[number] = registry.read_manifest(number)
             readable.append(number)
@@ -64,7 +66,7 @@ def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str
 
 
 def _of_record(
-    record: Record | None, before: Head, manifests: dict[int, str], seen_transactions: dict[str, str]
+    record: Record | None, before: Head, manifests: dict[int, str | None], seen_transactions: dict[str, str]
 ) -> Iterator[str]:
     if record is not None:
         yield from _repeated(record.transaction, f"log record {record.number}", seen_transactions)
@@ -74,9 +76,11 @@ def _of_record(
 
 
 def _gaps(kind: str, numbers: list[int]) -> Iterator[str]:
-    missing = sorted(set(range(1, max(numbers, default=0) + 1)) - set(numbers))
-    if missing:
-        yield f"{kind} {', '.join(map(str, missing))} is missing, and there are later ones"
+    for before, after in itertools.pairwise((0, *numbers)):
+        if after == before + 2:
+            yield f"{kind} {before + 1} is missing, and there are later ones"
+        elif after > before + 2:
+            yield f"{kind}s {before + 1} to {after - 1} are missing, and there are later ones"
 
 
 def _repeated(transaction: str, name: str, seen: dict[str, str]) -> Iterator[str]:
@@ -84,10 +88,10 @@ def _repeated(transaction: str, name: str, seen: dict[str, str]) -> Iterator[str
         yield f"{name} has the transaction id of {seen[transaction]}"
 
 
-def _unfounded(record: Record, manifests: dict[int, str]) -> Iterator[str]:
+def _unfounded(record: Record, manifests: dict[int, str | None]) -> Iterator[str]:
     """What a record says of versions that is not so."""
     version = record.operation.version
-    if version is not None and record.manifest_sha256 != manifests.get(version):
+    if version is not None and manifests.get(version, "") not in (None, record.manifest_sha256):
         yield f"log record {record.number} was written for another manifest of version {version}"
     for alias, aliased in record.state.aliases.items():
         if aliased not in manifests or aliased in record.state.deleted:

@@ -6,36 +6,45 @@ an error. Every finding says what the store did wrong; no finding means that not
 
 from __future__ import annotations
 
+import contextlib
 import threading
-import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from model.errors import OversizedError, StorageError
+from model.registry.storage import created_at, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from model.registry.storage import Storage
 
+FOLDER = ".doctor"
 _WRITERS, _ROUNDS = 8, 10
-_LONGEST_SECONDS = 60.0
-"""How long a writer waits for the others, who may have been interrupted."""
+_LONGEST = timedelta(hours=1)
+"""What is older, in its folder, is of a doctor that was killed."""
 
 
-def findings(storage: Storage) -> Iterator[str]:
+def findings(storage: Storage, now: datetime | None = None) -> Iterator[str]:
     """What is wrong with a storage, in sentences. It writes below `.doctor/`, and removes what it wrote."""
-    prefix = f".doctor/{uuid.uuid4().hex}"
+    before = (now or datetime.now(UTC)) - _LONGEST
+    own = unique_name()
+    prefix = f"{FOLDER}/{own}"
     try:
-        yield from _put_twice(storage, f"{prefix}/twice")
-        yield from _race(storage, prefix)
-        yield from _read_after_write(storage, prefix)
-        yield from _list(storage, f"{prefix}/list")
-        yield from _delete(storage, f"{prefix}/delete")
+        yield from _put_twice(storage, f"{prefix}-twice")
+        yield from _race(storage, f"{prefix}-race")
+        yield from _read_after_write(storage, f"{prefix}-read")
+        yield from _list(storage, f"{own}-list")
+        yield from _delete(storage, f"{prefix}-delete")
     except StorageError as error:
         yield str(error)
     finally:
-        _clean(storage, prefix)
+        try:
+            _clean(storage, own, before)
+        except BaseException:
+            _clean(storage, own, before)  # who is interrupted while cleaning up begins once more
+            raise
 
 
 def _put_twice(storage: Storage, key: str) -> Iterator[str]:
@@ -51,13 +60,17 @@ def _race(storage: Storage, prefix: str) -> Iterator[str]:
     """Many writers at once: exactly one may be told that it was first, and its content must be there."""
     with ThreadPoolExecutor(_WRITERS) as pool:
         for round_number in range(_ROUNDS):
-            key, barrier = f"{prefix}/race/{round_number:02}", threading.Barrier(_WRITERS, timeout=_LONGEST_SECONDS)
+            key, barrier = f"{prefix}-{round_number:02}", threading.Barrier(_WRITERS)
 
             def put(writer: int, key: str = key, barrier: threading.Barrier = barrier) -> bool:
                 barrier.wait()
                 return storage.put_if_absent(key, _signed(writer))
 
-            first = [writer for writer, won in enumerate(pool.map(put, range(_WRITERS))) if won]
+            try:
+                first = [writer for writer, won in enumerate(pool.map(put, range(_WRITERS))) if won]
+            except BaseException:
+                barrier.abort()  # who waits there may wait for one that will never be begun
+                raise
             found = storage.get(key, 10_000)
             if len(first) != 1:
                 yield f"of {_WRITERS} writers of one key at once, {len(first)} were told that they were first"
@@ -71,28 +84,32 @@ def _signed(writer: int) -> bytes:
 
 def _read_after_write(storage: Storage, prefix: str) -> Iterator[str]:
     for number in range(_ROUNDS):
-        key = f"{prefix}/read/{number:02}"
+        key = f"{prefix}-{number:02}"
         if storage.get(key, 100) is not None:
             yield "reading a key that was never put found something"
         storage.put_if_absent(key, b"written")
         if storage.get(key, 100) != b"written":
             yield "a key could not be read right after it was put"
-        if key.rpartition("/")[2] not in storage.list_after(f"{prefix}/read"):
+        if key.rpartition("/")[2] not in storage.list_after(FOLDER):
             yield "a key was not listed right after it was put"
     try:
-        storage.get(f"{prefix}/read/00", 3)
+        storage.get(f"{prefix}-00", 3)
     except OversizedError:
         return
     yield "a file larger than allowed was read"
 
 
 def _list(storage: Storage, prefix: str) -> Iterator[str]:
-    names = [f"{number:010}.json" for number in (3, 1, 2, 10)]
+    names = [f"{prefix}-{number:010}.json" for number in (3, 1, 2, 10)]
     for name in names:
-        storage.put_if_absent(f"{prefix}/{name}", b"")
-    if storage.list_after(prefix) != sorted(names):
+        storage.put_if_absent(f"{FOLDER}/{name}", b"")
+
+    def listed(after: str = "") -> list[str]:
+        return [name for name in storage.list_after(FOLDER, after) if name.startswith(prefix)]
+
+    if listed() != sorted(names):
         yield "listing gave other names than were put, or in another order"
-    if storage.list_after(prefix, sorted(names)[1]) != sorted(names)[2:]:
+    if listed(sorted(names)[1]) != sorted(names)[2:]:
         yield "listing after a name gave other names than those after it"
 
 
@@ -106,10 +123,10 @@ def _delete(storage: Storage, key: str) -> Iterator[str]:
         yield "a key that was deleted could not be put again"
 
 
-def _clean(storage: Storage, prefix: str) -> None:
-    for folder in (prefix, f"{prefix}/race", f"{prefix}/read", f"{prefix}/list"):
-        for name in storage.list_after(folder):
-            try:
-                storage.delete(f"{folder}/{name}")
-            except StorageError:
-                continue  # a folder of a local directory
+def _clean(storage: Storage, own: str, before: datetime) -> None:
+    """Remove what this doctor wrote, and what others left that were killed. The findings say what cannot be removed."""
+    with contextlib.suppress(StorageError):
+        for name in storage.list_after(FOLDER):
+            begun = created_at(name)
+            if name.startswith(own) or (begun is not None and begun < before):
+                storage.delete(f"{FOLDER}/{name}")

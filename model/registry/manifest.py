@@ -26,6 +26,7 @@ class Stored(BaseModel):
         extra="ignore",
         allow_inf_nan=False,
         ser_json_inf_nan="constants",
+        json_schema_serialization_defaults_required=True,  # what is written is whole
         cache_strings="keys",  # pydantic would keep 16,384 hashes and ids that never come again
     )
 
@@ -302,4 +303,5 @@ def decode(kind: type[_Stored], content: bytes, name: str) -> _Stored:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = "/".join(str(part) for part in first["loc"])
-        raise CorruptionError(f"{name} is not a {kind.__name__.lower()}: {where or 'it'}: {first['msg']}") from None
+        why = f"{where}: {first['msg']}" if where else first["msg"]
+        raise CorruptionError(f"{name} is not a {kind.__name__.lower()}: {why}") from None

@@ -43,7 +43,11 @@ class Storage(Protocol):
 def open_storage(location: str) -> Storage:
     """The storage at a URL (s3://, gs://, az://) or, without a scheme, in a local directory. SettingsError."""
     scheme, separator, _ = location.partition("://")
+    if not location:
+        raise SettingsError("an empty name cannot be a registry: a path or a URL is expected")
     if not separator:
+        if os.path.isfile(location):  # noqa: PTH113 - Path's own raises where a folder above may not be looked into
+            raise SettingsError(f"{location} cannot be a registry: it is a file, and a directory is expected")
         return LocalStorage(Path(location))
     if scheme not in OBJECT_STORAGE_SCHEMES:
         schemes = ", ".join(f"{scheme}://" for scheme in OBJECT_STORAGE_SCHEMES)

@@ -51,6 +51,8 @@ class Reading:
         if female_code is not None and self.female_code is None:
             raise SettingsError(f"--female-code {female_code!r} is not a number; it is for files that code genders so")
         try:
+            if path.exists() and not path.is_file():
+                raise DataError(f"{path} is a folder, a pipe or a device: --data takes a file, 'tutorial' or 'nhanes'")
             if not path.is_file():
                 raise DataError(f"{name}: there is no such file at {path}; --data takes a file, 'tutorial' or 'nhanes'")
             with path.open("rb") as file:

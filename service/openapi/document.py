@@ -102,9 +102,8 @@ class _Schemas(GenerateJsonSchema):
         return super().float_schema(schema) | {"format": "double"}
 
     def default_schema(self, schema: Any) -> Document:  # noqa: ANN401
-        """Without the defaults that are objects: some generators write them as nothing compiles."""
-        described = super().default_schema(schema)
-        return {name: said for name, said in described.items() if name != "default" or not isinstance(said, dict)}
+        """An answer has no defaults: what it leaves out has no value. Of a request's, a caller should know."""
+        return self.generate_inner(schema["schema"]) if self.mode == "serialization" else super().default_schema(schema)
 
 
 def _schemas() -> Document:

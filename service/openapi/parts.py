@@ -21,6 +21,7 @@ _SCHEMAS: dict[type[errors.ServiceError], str] = {
 """Of problems that say more than others."""
 _SCOPES = {"Predict": "predict", "Registry": "read", "Observation": "read", "Administration": "admin"}
 """What a token must be for, by tag; the others need none."""
+_DENIED = (errors.UnauthorizedError, errors.ForbiddenError)
 _ALWAYS = (errors.ServiceError, errors.TooSlowError, errors.HeadTooLargeError)
 
 
@@ -37,7 +38,7 @@ def operation(
     # A probe is answered however much else is being asked.
     overload = () if tag == "Health" else (errors.OverloadedError,)
     scope = _SCOPES.get(tag)
-    denied = () if scope is None else (errors.UnauthorizedError, errors.ForbiddenError)
+    denied = () if scope is None else _DENIED
     responses = answer | _problems((*failures, *_ALWAYS, *overload, *denied))
     # Where no token is configured, what changes nothing needs none.
     security = [] if scope is None else [{"token": [scope]}, *([] if scope == "admin" else [{}])]
@@ -72,7 +73,7 @@ def _problems(failures: tuple[type[errors.ServiceError], ...]) -> Document:
             "content": {errors.CONTENT_TYPE: content},
             "headers": headers(
                 *["Retry-After"] * (errors.OverloadedError in these),
-                *["WWW-Authenticate"] * (errors.UnauthorizedError in these),
+                *["WWW-Authenticate"] * any(failure in _DENIED for failure in these),
             ),
         }
     return responses

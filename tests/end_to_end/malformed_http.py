@@ -83,12 +83,14 @@ REFUSED = [
     Case("another protocol", _get(line=b"GET /livez ICE/1.1")),
     Case("a lower-case protocol", _get(line=b"GET /livez http/1.1")),
     Case("a method of other characters", _get(line=b"G<T /livez HTTP/1.1")),
+    Case("a host and a port for a target", _get(line=b"CONNECT a:443 HTTP/1.1")),
     Case("no target", _get(line=b"GET  HTTP/1.1")),
     Case("a space in the target", _get(line=b"GET /li vez HTTP/1.1")),
     Case("a null byte in the target", _get(line=b"GET /livez\x00 HTTP/1.1")),
     Case("the beginning of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     Case("the beginning of TLS", bytes.fromhex("16030100a5010000a10303") + bytes(160) + b"\r\n\r\n"),
     Case("no HTTP at all", b"\x00\xff" * 100 + b"\r\n\r\n"),
+    Case("no host", b"GET /livez HTTP/1.1\r\n\r\n"),
     Case("two hosts", b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
 ]
 """Must be answered with an error, or with nothing, and the connection closed; never with 200."""

@@ -179,7 +179,7 @@ def test_everything_that_is_imported_comes_compiled(
         "model.cli",
         "service.server",
         "gunicorn.app.wsgiapp",
-        "gunicorn.workers.gthread",
+        "service.flask_server",
         "uvloop",
         *training,
     )

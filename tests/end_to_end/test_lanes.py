@@ -228,7 +228,7 @@ def test_both_lanes_give_the_same_answer_to_every_request(
     lanes: dict[str, RunningService], record_property: Callable[[str, object], None]
 ) -> None:
     assert "Using worker: Worker" in lanes["fast"].log.read_text()
-    assert "Using worker: gthread" in lanes["flask"].log.read_text()
+    assert "Using worker: FlaskWorker" in lanes["flask"].log.read_text()
     before = {lane: scrape(service) for lane, service in lanes.items()}
     asked = list(requests())
     assert len(asked) > 500

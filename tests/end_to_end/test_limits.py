@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from end_to_end.running_service import RunningService, serve, wait_for
+from end_to_end.scraping import named, scrape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,8 @@ def service(_trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         "STATURE_BODY_SECONDS": str(2 * SECONDS),
         "STATURE_MAXIMUM_REQUESTS": "20",
         "STATURE_MAXIMUM_CONNECTIONS": "40",
+        "STATURE_LOG_REQUESTS": "all",
+        "STATURE_CORS_ORIGINS": "https://page.example",  # which stands in front of the lane
     }
     log = tmp_path_factory.mktemp("limits") / "log"
     with serve(_trained_once, log, "--workers", "1", **limits) as running:
@@ -113,6 +116,21 @@ def test_a_head_and_a_body_that_do_not_come_to_their_end_are_told_so(service: Ru
     for sent in (HEAD, b"P", HALF, HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", WHOLE[:-1]):
         with connected(service, sent) as connection:
             assert said(connection)[1]["type"] == "/problems/too-slow"
+
+
+def test_what_is_refused_before_it_is_a_request_is_counted_and_logged(service: RunningService) -> None:
+    before = named(scrape(service), "stature_requests_total")
+    told = {}
+    for sent in (b"no HTTP\r\n\r\n", HEAD, b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: here\r\n\r\n"):
+        with connected(service, sent) as connection:
+            status, problem = said(connection)
+        told[status] = problem["request_id"]
+    after = named(scrape(service), "stature_requests_total")
+    assert told.keys() == {400, 408, 431}
+    for status, request_id in told.items():
+        label = ("none", "unknown", str(status))
+        assert after[label] - before.get(label, 0) == 1
+        assert f'"request_id": "{request_id}", "route": "unknown", "status": {status}' in service.log.read_text()
 
 
 def test_a_trickle_does_not_move_the_deadline(service: RunningService) -> None:

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +71,21 @@ def test_no_request_is_counted_twice_or_forgotten_when_workers_are_killed(servic
     folder = files[0].parent
     assert service.terminate() == 0
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("service", LANES, indirect=True)
+def test_a_service_whose_counts_were_removed_goes_on_answering_and_gives_no_wrong_ones(service: RunningService) -> None:
+    wait_until_ready(service, workers=2)
+    folder = slots(service)[0].parent
+    shutil.rmtree(folder)
+    for worker in service.workers():
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda gone=worker: len(now := service.workers()) == 2 and gone not in now, service.log.read_text)
+    told = f"{folder} is gone: /metrics and /drift fail until the service is started anew"
+    wait_for(lambda: service.log.read_text().count(told) == 2, service.log.read_text)
+    assert service.request("POST", "/predict", PERSON)[0] == 200
+    assert service.request("GET", "/metrics")[0] == service.request("GET", "/drift")[0] == 500
+    assert service.terminate() == 0
 
 
 def test_a_real_prometheus_scrapes_the_service(service: RunningService, trained: Registry, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -11,9 +12,13 @@ import pytest
 from end_to_end.load import load_on
 from end_to_end.running_service import RunningService, serve, wait_for
 
+from model.tokens import new_token
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from model.registry.registry import Registry
 
 LANES = ("fast", "flask")
 REPLACED = 12
@@ -93,3 +98,42 @@ def test_a_connection_that_asks_nothing_does_not_keep_a_worker_from_ending(servi
         assert service.terminate() == 0
         assert (used.sock.recv(1), silent.recv(1)) == (b"", b"")
     used.close()
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_file_of_tokens_that_has_become_wrong_ends_no_service(trained: Registry, tmp_path: Path, lane: str) -> None:
+    (old, old_line), (new, new_line) = (new_token("dashboard", ["read"]) for _ in range(2))
+    (tokens := tmp_path / "tokens").write_text(old_line)
+    settings = {"STATURE_LANE": lane, "STATURE_TOKENS_FILE": str(tokens)}
+    with serve(trained.storage.root, tmp_path / "log", "--workers", "2", **settings) as service:
+
+        def replaced(by: Callable[[], None]) -> None:
+            before = service.workers()
+            by()
+            wait_for(lambda: len(now := service.workers()) == 2 and not set(before) <= set(now), service.log.read_text)
+
+        def statuses() -> list[int]:
+            return [service_status(service, token) for token in (old, new)]
+
+        wait_for(lambda: len(service.workers()) == 2)
+        tokens.write_text(f"{new_line}\nnot a line of tokens")
+        replaced(lambda: service.process.send_signal(signal.SIGHUP))
+        replaced(lambda: os.kill(service.workers()[0], signal.SIGKILL))
+        wait_for(lambda: statuses() == [200, 401], service.log.read_text)
+        assert f"line 2 of {tokens} (STATURE_TOKENS_FILE) has 5 parts" in service.log.read_text()
+        tokens.write_text(new_line)
+        service.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: [statuses() for _ in range(5)] == [[401, 200]] * 5, service.log.read_text)
+        assert "Traceback" not in service.log.read_text()
+
+
+def service_status(service: RunningService, token: str) -> int:
+    """Of a request with this token; 0 where a worker that was ended has taken the connection along."""
+    connection = service.connect()
+    try:
+        connection.request("GET", "/versions", headers={"Authorization": f"Bearer {token}"})
+        return connection.getresponse().status
+    except (ConnectionError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()

@@ -55,18 +55,23 @@ def test_another_alias_than_champion_is_set_and_can_be_pinned_at_once(client: Fl
 
 @pytest.mark.parametrize("request_", [("PUT", "/aliases/champion", {"version": 2}), ("POST", "/rollback", {})])
 @pytest.mark.parametrize(
-    ("authorization", "status"),
-    [(None, 401), ("Bearer no-such-token", 401), (f"Bearer {READER}", 403)],
+    ("authorization", "refused"),
+    [
+        (None, (401, "")),
+        ("Bearer no-such-token", (401, ', error="invalid_token"')),
+        (f"Bearer {READER}", (403, ', error="insufficient_scope"')),
+    ],
     ids=["nobody", "a stranger", "a reader"],
 )
 def test_who_is_no_admin_changes_nothing(
-    client: FlaskClient, trained: Registry, request_: tuple, authorization: str | None, status: int
+    client: FlaskClient, trained: Registry, request_: tuple, authorization: str | None, refused: tuple[int, str]
 ) -> None:
     method, path, body = request_
     headers = {"Authorization": authorization} if authorization else {}
     answer = client.open(path, method=method, json=body, headers=headers)
+    status, wrong = refused
     assert answer.status_code == status
-    assert ("WWW-Authenticate" in answer.headers) == (status == 401)
+    assert answer.headers["WWW-Authenticate"] == f'Bearer realm="stature", scope="admin"{wrong}'
     assert trained.head().number == 1
 
 

@@ -148,6 +148,16 @@ def test_what_cannot_be_printed_is_said(root: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["models", "verify", "train --data tutorial"])
+def test_what_nobody_can_read_is_printed_nowhere(root: str, command: str, closed: str, tmp_path: Path) -> None:
+    line = f'"{STATURE}" {command} --registry "{root}" {closed}'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert bool(done.stdout) == (">&-" not in closed.split())
+
+
 # Help
 
 
@@ -229,7 +239,7 @@ def test_what_serves_or_prints_a_script_has_no_json_to_print() -> None:
     [(("verify",), 0), (("show", "9"), 1), (("verify", "--expect-head", "0" * 64), 1), (("show",), 2)],
 )
 def test_each_documented_exit_code_is_given(root: str, arguments: tuple[str, ...], exit_code: int) -> None:
-    # 130, that of Ctrl-C, is given in test_interrupting.py.
+    # 130 is what a shell makes of the signal that test_interrupting.py gives.
     assert set(EXIT_CODES) == {0, 1, 2, 130}
     assert stature(*arguments, STATURE_REGISTRY=root).exit_code == exit_code
 
@@ -298,6 +308,8 @@ def test_what_only_training_uses_is_what_the_serving_image_leaves_out() -> None:
         ("train", "--threshold", "log_loss=low"),
         ("train", "--threshold", "log_loss=nan"),
         ("train", "--threshold", "f1=0.5"),
+        ("verify", "--expect-head", "0" * 63),
+        ("verify", "--expect-head", "X" * 64),
         ("train", "--otherwise", "perhaps"),
         ("evaluate", "1"),
         ("recalibrate", "1"),
@@ -578,6 +590,15 @@ def test_an_empty_registry_has_no_models_and_no_log(tmp_path: Path) -> None:
     assert "No version of model gender in " in in_this_process("models", *empty).said
     assert "Nothing has been promoted yet" in in_this_process("log", *empty).said
     assert not (tmp_path / "empty").exists()
+
+
+def test_what_others_wrote_is_shown_and_not_obeyed_by_the_terminal(trained: Registry) -> None:
+    trained.promote(2, by="someone", reason="red \x1b[31m and\na line \x9b2J more")
+
+    shown = stature("log", "--registry", str(trained.storage)).said.splitlines()
+
+    assert len(shown) == 3
+    assert shown[2].endswith("  red \N{REPLACEMENT CHARACTER}[31m and a line \N{REPLACEMENT CHARACTER}2J more")
 
 
 def test_show_tells_a_version_by_number_and_by_alias_alike(root: str) -> None:

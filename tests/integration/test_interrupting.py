@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 from people_files import people, text, write
 
-from model.cli import INTERRUPTED
 from model.registry.audit import problems
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
@@ -79,7 +79,7 @@ def data(tmp_path: Path) -> str:
 def test_a_training_leaves_whole_versions_or_none(tmp_path: Path, data: str, moment: str) -> None:
     done = pressed(moment, "train", "--data", data, folder=tmp_path)
 
-    assert (done.returncode, done.stderr) == (INTERRUPTED, LINE)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, LINE)
     registry = Registry(LocalStorage(tmp_path / "registry"), "gender")
     assert list(problems(registry)) == []
     assert not list(tmp_path.glob("registry/.temporary/*"))
@@ -98,7 +98,7 @@ def test_an_export_leaves_a_whole_file_or_none(tmp_path: Path, trained: Registry
 
     done = pressed(moment, "export", "1", *where, folder=folder)
 
-    assert (done.returncode, done.stderr) == (INTERRUPTED, LINE)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, LINE)
     whole = Path(f"{trained.storage}/gender/{trained.manifest(1).files.weights.key}").read_bytes()
     assert [path.read_bytes() for path in folder.iterdir()] == [whole] * files
 
@@ -109,7 +109,7 @@ def test_a_large_file_is_left_off_while_it_is_read(tmp_path: Path) -> None:
 
     done = pressed("threading:excepthook:1:before", "train", "--data", "large.csv", folder=tmp_path, code=AS_IT_READS)
 
-    assert (done.returncode, done.stderr) == (INTERRUPTED, LINE)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, LINE)
     assert not (tmp_path / "registry").exists()
 
 
@@ -126,7 +126,24 @@ def test_what_only_reads_ends_as_it_is_asked_to(
 ) -> None:
     done = pressed(moment, *command, "--registry", str(trained.storage), folder=tmp_path)
 
-    assert (done.returncode, done.stderr) == (INTERRUPTED, LINE)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, LINE)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *(f"os:link:{count}:{when}" for count in (1, 90) for when in ("before", "after")),
+        "os:link:40:before",  # by one of the writers at once
+        "concurrent.futures.thread:_WorkItem:4:before",  # while others wait for the fourth writer
+        "model.registry.doctor:created_at:1:before",  # while it cleans up
+        "model.registry.doctor:created_at:7:after",
+    ],
+)
+def test_a_doctor_leaves_nothing_of_its_own(tmp_path: Path, moment: str) -> None:
+    done = pressed(moment, "doctor", folder=tmp_path)
+
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, LINE)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_an_interrupt_that_python_cannot_raise_comes_again(tmp_path: Path) -> None:
@@ -145,7 +162,7 @@ model.cli.group.main = command
 main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stderr) == (INTERRUPTED, LINE)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, LINE)
 
 
 def test_in_the_background_of_a_script_ctrl_c_is_not_for_it(tmp_path: Path) -> None:

@@ -236,7 +236,8 @@ def test_wrong_credentials_are_named(object_store: Store, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://host/registry", "s3://", "az://", "gs://", "S3://bucket", "http://127.0.0.1:1/bucket", "://bucket"]
+    "url",
+    ["", "ftp://host/registry", "s3://", "az://", "gs://", "S3://bucket", "http://127.0.0.1:1/bucket", "://bucket"],
 )
 def test_an_address_that_cannot_be_is_said_to_be(url: str) -> None:
     with pytest.raises(SettingsError, match="cannot be a registry"):

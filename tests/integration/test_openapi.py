@@ -111,6 +111,17 @@ def test_the_trace_of_a_request_is_described_and_repeated(app: Flask, api: dict[
     assert all("traceparent" in described["headers"] for described in operation["responses"].values())
 
 
+def test_what_every_answer_has_is_required(api: dict[str, Any]) -> None:
+    requests = {"AliasChange", "Change"}
+    optional = {
+        f"{name}.{member}"
+        for name, schema in api["components"]["schemas"].items()
+        if name not in requests
+        for member in schema.get("properties", {}).keys() - set(schema.get("required", ()))
+    }
+    assert optional == {"Prediction.explanation"}
+
+
 def test_operations_have_names_of_their_own(api: dict[str, Any]) -> None:
     names = [operation["operationId"] for methods in api["paths"].values() for operation in methods.values()]
     assert len(names) == len(set(names))

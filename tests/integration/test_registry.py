@@ -362,6 +362,27 @@ def test_a_missing_manifest_is_no_place_for_the_next_version(trained: Registry) 
     assert list(problems(trained)) == ["version 2 is missing, and there are later ones"]
 
 
+def test_a_manifest_that_may_not_be_read_is_not_taken_for_a_missing_or_another_one(trained: Registry) -> None:
+    class Forbidding(LocalStorage):
+        def get(self, key: str, maximum_bytes: int) -> bytes | None:
+            if key == f"gender/{MANIFEST_2}":
+                raise StorageError("permission denied")
+            return super().get(key, maximum_bytes)
+
+    trained.promote(2, by="me")
+    assert list(problems(Registry(Forbidding(trained.storage.root), "gender"))) == ["permission denied"]
+
+
+def test_many_missing_manifests_are_said_as_the_first_and_the_last_of_them(trained: Registry) -> None:
+    for number in (5, 7, 1_000_000):
+        path_of(trained, f"versions/{number:010}.json").touch()
+    assert list(problems(trained))[:3] == [
+        "versions 3 to 4 are missing, and there are later ones",
+        "version 6 is missing, and there are later ones",
+        "versions 8 to 999999 are missing, and there are later ones",
+    ]
+
+
 def test_a_reader_does_not_follow_a_record_that_is_not_chained_to_its_own(trained: Registry) -> None:
     head = trained.head()
     trained.promote(2, by="me")

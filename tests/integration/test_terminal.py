@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -16,12 +17,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from people_files import people, text, write
+from terminal import AS_A_TERMINAL_IS, typed_on_a_terminal
 
 if TYPE_CHECKING:
     from model.registry.registry import Registry
 
 STATURE = Path(sys.executable).with_name("stature")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+CTRL_C = "\x03"
 COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3|9)[0-7]")
 
 
@@ -37,7 +40,7 @@ def on_a_terminal(
         stdin=inner,
         stdout=subprocess.PIPE if only_errors else inner,
         stderr=inner,
-        env=plain | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"} | environment,
+        env=plain | AS_A_TERMINAL_IS | environment,
     )
     os.close(inner)
     shown = b""
@@ -48,21 +51,6 @@ def on_a_terminal(
     piped, _ = process.communicate(timeout=60)
     assert process.returncode == 0, shown
     return shown.decode().replace("\r\n", "\n"), (piped or b"").decode()
-
-
-def interrupted_on_a_terminal(*arguments: str, when: str) -> tuple[int, str]:
-    """The exit code, and what a terminal got on which Ctrl-C is typed once this is shown."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.execve(STATURE, [str(STATURE), *arguments], os.environ | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"})
-    shown, is_typed = b"", False
-    with contextlib.suppress(OSError):  # which is how a terminal ends
-        while part := os.read(terminal, 1 << 16):
-            shown += part
-            if when.encode() in shown and not is_typed:
-                is_typed = os.write(terminal, b"\x03") == 1
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode().replace("\r\n", "\n")
 
 
 def piped(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -99,7 +87,7 @@ def test_a_table_fits_the_terminal_and_loses_nothing(trained: Registry, command:
     )
     arguments = (command, "--registry", str(trained.storage))
 
-    shown, _ = on_a_terminal(*arguments, columns=columns)
+    shown = in_the_end(on_a_terminal(*arguments, columns=columns)[0])
 
     everything = piped(*arguments, COLUMNS=str(columns)).stdout
     assert max(len(line) for line in shown.splitlines()) <= columns
@@ -143,6 +131,8 @@ PROGRESS = {
     ("evaluate", "1", "--data", "people.csv"): "measuring version 1 on people.csv",
     ("recalibrate", "1", "--data", "people.csv"): "recalibrating version 1 on people.csv",
     ("reproduce", "1"): "training version 1 again",
+    ("models",): "reading the versions of",
+    ("log",): "reading the log of",
     ("verify",): "reading all of",
     ("prune",): "looking through",
     ("diff", "1", "2"): "comparing versions 1 and 2",
@@ -171,20 +161,35 @@ def test_progress_is_on_standard_error_of_a_terminal_and_gone_at_the_end(
     assert doing in ESCAPE.sub("", both)
     assert doing not in in_the_end(both)
     assert json == ""
-    assert document.startswith("{")
+    assert document.startswith(("{", "["))
 
 
 @pytest.mark.parametrize("shown", ["training on nhanes", "epoch "])
 def test_ctrl_c_leaves_a_terminal_as_it_was(tmp_path: Path, shown: str) -> None:
-    long = ("train", "--trainer", "sgd", "--epochs", "100000", "--registry", str(tmp_path / "registry"))
+    long = (str(STATURE), "train", "--trainer", "sgd", "--epochs", "100000", "--registry", str(tmp_path / "registry"))
 
-    code, said = interrupted_on_a_terminal(*long, when=shown)
+    code, said = typed_on_a_terminal(*long, keys=CTRL_C, when=shown)
 
-    assert code == 130
+    assert code == -signal.SIGINT
     assert in_the_end(said).endswith("Interrupted: nothing is left half done.\n")
     assert "training on" not in in_the_end(said)
     assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l")  # the cursor is there again
     assert not (tmp_path / "registry").exists()
+
+
+def test_ctrl_c_ends_a_loop_of_a_shell_too(tmp_path: Path) -> None:
+    loop = f"""
+    for epochs in 100000 1 2; do
+        echo "for $epochs"
+        "{STATURE}" train --trainer sgd --epochs $epochs --registry "{tmp_path}/registry"
+    done
+    """
+
+    code, said = typed_on_a_terminal("bash", "--norc", "-c", loop, keys=CTRL_C, when="epoch ")
+
+    assert code == -signal.SIGINT
+    assert "Interrupted" in said
+    assert "for 1\n" not in said
 
 
 def test_an_installation_without_rich_shows_no_progress_and_works(trained: Registry) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +23,8 @@ from model.registry.storage import LocalStorage, created_at, unique_name
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from model.registry.storage import Storage
 
 DAY = timedelta(days=1)
 TOMORROW = datetime.now(UTC) + 2 * DAY
@@ -218,6 +223,12 @@ def test_a_time_that_is_none_or_has_no_zone_is_not_guessed_at(trained: Registry,
     assert "2026-1" in said
 
 
+def test_a_time_without_a_zone_is_given_one_that_can_be_copied(trained: Registry) -> None:
+    for moment in ("2026-11-01", "2026-11-01 12:00"):
+        proposed = stature(trained, "log", "--at", moment)[1].split()[-1]
+        assert stature(trained, "log", "--at", proposed)[0] == 0
+
+
 def test_a_log_that_was_cut_off_at_its_end_is_shown_by_the_head_one_expected(trained: Registry) -> None:
     trained.promote(2, by="me")
     head = json.loads(stature(trained, "verify", "--json")[1])["head"]
@@ -234,10 +245,35 @@ def test_a_log_that_was_cut_off_at_its_end_is_shown_by_the_head_one_expected(tra
 # Doctoring
 
 
-def test_a_local_directory_does_what_a_registry_needs_and_is_left_as_it_was(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path)
+def test_each_storage_does_what_a_registry_needs_and_is_left_as_it_was(storage: Storage) -> None:
     assert list(findings(storage)) == []
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert storage.list_after(".doctor") == []
+    assert storage.list_after(LocalStorage.TEMPORARY) == []
+
+
+def test_what_a_doctor_left_that_was_killed_is_removed_by_a_later_one(tmp_path: Path) -> None:
+    code = """
+import os, signal
+real, calls = os.link, []
+def link(*arguments, **named):
+    real(*arguments, **named)
+    calls.append(1)
+    if len(calls) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+os.link = link
+from model.cli import main
+main()
+"""
+    killed = subprocess.run([sys.executable, "-c", code, "doctor"], cwd=tmp_path, check=False, timeout=60)
+    storage = LocalStorage(tmp_path / "registry")
+    left = storage.list_after(".doctor")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert left
+    assert list(findings(storage)) == []
+    assert storage.list_after(".doctor") == left  # which may be those of another that is at work
+    assert list(findings(storage, TOMORROW)) == []
+    assert storage.list_after(".doctor") == []
 
 
 class Overwriting(LocalStorage):

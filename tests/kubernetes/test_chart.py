@@ -95,6 +95,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a store that there is not": ({"registry": {"url": "ftp://bucket"}}, "/registry/url"),
     "a path in place of a store": ({"registry": {"url": "/var/registry"}}, "/registry/url"),
     "a time that cron does not know": ({"retraining": {"schedule": "daily"}}, "/retraining/schedule"),
+    "a monitor without a token where one is needed": (
+        {"monitoring": {"serviceMonitor": {"enabled": True}}, "access": {"tokensSecret": "stature-tokens"}},
+        "/monitoring/serviceMonitor/tokenSecret",
+    ),
     "administration without tokens": ({"access": {"administration": True}}, "/access/tokensSecret"),
     "a setting that is not one": ({"settings": {"POLL_SECONDS": "5"}}, "/settings"),
     "a setting that another value makes": ({"settings": {"STATURE_MODEL": "other"}}, "/settings"),
@@ -460,3 +464,28 @@ def test_prometheus_finds_the_service_and_its_port(helm: Helm, values_file: Call
     assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} == {"http"}
     assert monitor["metadata"]["labels"]["release"] == rule["metadata"]["labels"]["release"] == "prometheus"
     assert rule["spec"] == yaml.safe_load((CHART / "rules.yml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("access", "settings", "monitor", "expected"),
+    [
+        ({}, {}, {}, None),
+        ({"tokensSecret": "stature-tokens"}, {"STATURE_OPEN_SCOPES": "predict, read"}, {}, None),
+        ({"tokensSecret": "stature-tokens"}, {}, {"tokenSecret": "of-prometheus"}, "of-prometheus"),
+    ],
+)
+def test_prometheus_has_a_token_where_one_is_needed_to_read(  # noqa: PLR0917 - fixtures
+    helm: Helm,
+    values_file: Callable[[dict[str, Any]], Path],
+    access: dict[str, str],
+    settings: dict[str, str],
+    monitor: dict[str, str],
+    expected: str | None,
+) -> None:
+    values = {"access": access, "settings": settings, "monitoring": {"serviceMonitor": {"enabled": True, **monitor}}}
+
+    (found,) = of_kind(helm.manifests(values_file(values)), "ServiceMonitor")
+
+    (endpoint,) = found["spec"]["endpoints"]
+    token = {"credentials": {"name": expected, "key": "token"}} if expected else None
+    assert endpoint.get("authorization") == token

@@ -503,8 +503,13 @@ def test_an_empty_parquet_file_is_refused(tmp_path: Path) -> None:
     assert message == "people.parquet has a header and no row below it"
 
 
-@pytest.mark.parametrize("name", ["", "nowhere.csv", "people.csv/below", "a\0b"])
-def test_a_directory_or_a_missing_file_is_no_file(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("place", ["/", "/dev/null"])
+def test_what_is_no_file_is_not_said_to_be_missing(place: str) -> None:
+    assert refused(place) == f"{place} is a folder, a pipe or a device: --data takes a file, 'tutorial' or 'nhanes'"
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "people.csv/below", "a\0b"])
+def test_a_missing_file_is_no_file(tmp_path: Path, name: str) -> None:
     write(tmp_path / "people.csv", text(ROWS))
     assert "there is no such file at" in refused(f"{tmp_path}/{name}")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model.errors import StorageError
-from model.registry.storage import LocalStorage
+from model.errors import SettingsError, StorageError
+from model.registry.storage import LocalStorage, open_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,13 @@ def test_looking_never_writes(storage: LocalStorage) -> None:
     storage.get("key", 10)
     storage.list_after("")
     assert not storage.root.exists()
+
+
+def test_a_file_is_no_registry_though_what_is_not_there_yet_may_become_one(tmp_path: Path) -> None:
+    (file := tmp_path / "people.csv").write_text("sex,weight_kg,height_cm")
+    with pytest.raises(SettingsError, match=r"people\.csv cannot be a registry: it is a file, and a directory"):
+        open_storage(str(file))
+    assert str(open_storage(str(tmp_path / "registry"))) == str(tmp_path / "registry")
 
 
 def test_files_can_be_read_by_another_user_whatever_the_umask(storage: LocalStorage) -> None:

@@ -137,7 +137,7 @@ def test_a_manifest_that_lacks_a_member_is_refused_by_its_name(manifest: Manifes
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"a":' * 50_000])
 def test_bytes_that_are_no_manifest_are_refused(content: bytes) -> None:
-    with pytest.raises(CorruptionError, match="is not a manifest"):
+    with pytest.raises(CorruptionError, match=r"^the file is not a manifest: (Invalid JSON|Input should be an object)"):
         decode(Manifest, content, "the file")
 
 
