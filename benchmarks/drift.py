@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from model.network.network import Array
     from model.registry.version import Version
 
-_WINDOWS = 10_000
+_WINDOWS = 5_000
 _PEOPLE = (200, 500, 2_000)
 _KG_AND_CM = np.array([units.WEIGHT_KG.per_canonical, units.HEIGHT_CM.per_canonical])
 
@@ -66,8 +66,8 @@ def main() -> None:
         version = registry.load(1)
     everyone = job.people_of(job.Settings())
     people = np.round(np.repeat(everyone.measurements, everyone.counts.astype(int), axis=0) * _KG_AND_CM, 1)
-    print("| people asked about | in a window | windows | drift found | largest index: weight | height | said most |")
-    print("|---|---|---|---|---|---|---|")
+    print("| people asked about | in a window | drift found | largest index: weight | height | said most |")
+    print("|---|---|---|---|---|---|")
     for name, send in _POPULATIONS.items():
         for count in _PEOPLE:
             found, indices, said = 0, [[0.0, 0.0]], dict[str, int]()
@@ -79,9 +79,8 @@ def main() -> None:
                     said[finding.code] = said.get(finding.code, 0) + 1
             weight, height = np.max(indices, axis=0)
             most = max(said, key=said.__getitem__) if said else ""
-            print(
-                f"| {name} | {count:,} | {windows:,} | {found / windows:.2%} | {weight:.3f} | {height:.3f} | {most} |"
-            )
+            share = f"{100 * found / windows:.4g} %"
+            print(f"| {name} | {count:,} | {share} | {weight:.3f} | {height:.3f} | {most} |")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from end_to_end.container_engine import ROOT, eventually, free_port
+from end_to_end.container_engine import ROOT, eventually
+from end_to_end.running_service import free_port
 
 PORTS = ("8000", "8001", "8002", "8003", "8080")
 """The ports that documents name."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from end_to_end.independent import Independent, stature
-from end_to_end.running_service import STATURE, RunningService, serve, wait_for
+from end_to_end.running_service import STATURE, RunningService, free_port, serve, wait_for
 
 from model.training import job
 
@@ -203,8 +203,6 @@ def test_a_wrong_setting_ends_the_service_at_once_and_names_the_variable(trained
 
 
 def test_up_trains_what_is_not_there_and_then_serves(tmp_path: Path) -> None:
-    from end_to_end.running_service import free_port
-
     port = free_port()
     log = (tmp_path / "log").open("wb")
     process = subprocess.Popen(

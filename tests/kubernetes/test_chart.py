@@ -91,6 +91,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a name that there is not": ({"replica": 2}, "replica"),
     "a number as text": ({"replicas": "2"}, "/replicas"),
     "no replica": ({"replicas": 0}, "/replicas"),
+    "a model that begins with a digit": ({"model": "2nd"}, "/model"),
     "a store that there is not": ({"registry": {"url": "ftp://bucket"}}, "/registry/url"),
     "a path in place of a store": ({"registry": {"url": "/var/registry"}}, "/registry/url"),
     "a time that cron does not know": ({"retraining": {"schedule": "daily"}}, "/retraining/schedule"),
