@@ -1,7 +1,7 @@
 """A whole evaluation: metrics with their intervals, beside two models that anyone can have, and slice by slice.
 
-Nothing in it shows fewer than five people, not even the difference of two of its figures: men and women are cut into
-the same bands of height.
+No bin, band or slice shows fewer than five people, nor does the difference of two: men and women are cut into the same
+bands of height.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ INTENDED_USE = (
     "For learning how a small model is trained, published and served, and as a pattern for such services. It predicts "
     "the gender *recorded* for adults in a health survey, and says nothing of anyone's identity: trans, intersex and "
     "non-binary people were not recorded as such. It must not decide about a person or fill in a record. Short men and "
-    "tall women are mostly called wrong, and between 0.4 and 0.6 nearly half of all answers are wrong. Classifying "
+    "tall women are mostly called wrong, and between 0.4 and 0.6 half of all answers are wrong. Classifying "
     "people by protected traits from body data may be regulated where it is used."
 )
 _DESCRIPTION = f"""The probability that an adult of some weight and height was recorded as female.

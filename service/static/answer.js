@@ -14,7 +14,7 @@ function verdict(probability) {
 
 function meaning(probability) {
   if (probability >= UNSURE[0] && probability <= UNSURE[1]) {
-    return "Between 40 % and 60 % nearly half of all answers would be wrong, so there is none.";
+    return "Between 40 % and 60 % half of all answers would be wrong, so there is none.";
   }
   const women = Math.round(100 * probability);
   if (women === 0) return "Of a hundred people like this, the version expects next to none to be recorded as female.";
