@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -27,6 +28,10 @@ pytest_plugins = ["stores.fixtures", "end_to_end.container_fixtures", "reliabili
 # How long an example takes says more of the machine's load than of the code.
 hypothesis.settings.register_profile("stature", deadline=None)
 hypothesis.settings.load_profile("stature")
+
+# Whoever starts the tests in the background of a script has them ignore Ctrl-C, and all that they start as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
