@@ -6,8 +6,8 @@ since not every storage tells it.
 
 A publisher that was paused for longer than the grace period may commit its manifest while its files are being removed.
 So a file is put aside first, then removed, and then the manifests are looked at once more: what a new one refers to is
-put back. Whoever dies in between has left it aside, and the next pruning puts it back. The publisher, for its part,
-puts its files again after its commit if they are absent.
+put back. Whoever dies in between has left it aside, where readers find it, and the next pruning puts it back. The
+publisher, for its part, puts its files again after its commit if they are absent.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from model.errors import CorruptionError, OversizedError
 from model.registry.manifest import MAXIMUM_FILE_BYTES
+from model.registry.registry import ASIDE
 from model.registry.storage import LocalStorage, created_at, unique_name
 
 if TYPE_CHECKING:
@@ -42,12 +43,13 @@ def removals(registry: Registry, grace: timedelta, now: datetime | None = None) 
 def prune(registry: Registry, grace: timedelta, now: datetime | None = None) -> list[Removal]:
     """Remove it, and put back what a manifest turns out to refer to. What was removed for good."""
     look = _Look(registry, (now or datetime.now(UTC)) - grace)
+    removed = []
     for removal in look.removals:
-        if removal.key.startswith(look.folders):
-            look.put_aside(removal.key)
-        registry.storage.delete(removal.key)
+        if not removal.key.startswith(look.folders) or look.put_aside(removal.key):
+            registry.storage.delete(removal.key)
+            removed.append(removal)
     needed = look.put_back()
-    return [removal for removal in look.removals if removal.key not in needed]
+    return [removal for removal in removed if removal.key not in needed]
 
 
 class _Look:
@@ -56,7 +58,7 @@ class _Look:
     def __init__(self, registry: Registry, before: datetime) -> None:
         self.registry, self.before = registry, before
         self.folders = (f"{registry.model}/artifacts/", f"{registry.model}/reports/")
-        self.aside = f"{registry.model}/aside/"
+        self.aside = f"{registry.model}/{ASIDE}/"
         self.own: list[str] = []
         # Files are listed before manifests: one that is referred to in between is then seen to be.
         keys = [f"{folder}{name}" for folder in self.folders for name in self._names(folder)]
@@ -73,16 +75,21 @@ class _Look:
             if _is_older(name, before)
         ]
 
-    def put_aside(self, key: str) -> None:
-        """A copy of one's own, since another pruning may remove the same file, and its copy, at the same time."""
+    def put_aside(self, key: str) -> bool:
+        """A copy of one's own, since another pruning may remove the same file, and its copy, at the same time.
+
+        False where that has removed it already: it may put it back, and then no copy would be left of it.
+        """
         try:
             content = self.registry.storage.get(key, MAXIMUM_FILE_BYTES)
         except OversizedError:
-            return  # no file of a version is that large, so none can need it
-        if content is not None:
-            copy = f"{self.aside}{unique_name()}-{_name(key)}"
-            self.registry.storage.put_if_absent(copy, content)
-            self.own.append(copy)
+            return True  # no file of a version is that large, so none can need it
+        if content is None:
+            return False
+        copy = f"{self.aside}{unique_name()}-{_name(key)}"
+        self.registry.storage.put_if_absent(copy, content)
+        self.own.append(copy)
+        return True
 
     def put_back(self) -> set[str]:
         """Look at the manifests once more; the files that they turned out to need, each now at its place.

@@ -326,12 +326,25 @@ class Registry:
         raise doubt or StorageError(f"{self.storage} says that {key} exists, and does not hold it")
 
     def _file(self, manifest: Manifest, file: File, what: str) -> bytes:
-        """The content of a file that a manifest names, not yet checked. CorruptionError where it is not there."""
-        key = f"{self.model}/{file.key}"
-        content = self._get(key, min(file.size, MAXIMUM_FILE_BYTES))
-        if content is None:
-            raise CorruptionError(f"version {manifest.number} of {self.model} lacks its {what}: there is no {key}")
-        return content
+        """The content of a file that a manifest names, not yet checked. CorruptionError where it is not there.
+
+        Where a pruning has just removed it, a copy is aside; before that is removed, the file is back at its place.
+        """
+        key, most = f"{self.model}/{file.key}", min(file.size, MAXIMUM_FILE_BYTES)
+        for look in (self._get, self._get_aside, self._get):
+            content = look(key, most)
+            if content is not None:
+                return content
+        raise CorruptionError(f"version {manifest.number} of {self.model} lacks its {what}: there is no {key}")
+
+    def _get_aside(self, name: str, maximum_bytes: int) -> bytes | None:
+        folder = f"{self.model}/{ASIDE}"
+        for copy in self.storage.list_after(folder):
+            if copy.partition("-")[2] == name.rpartition("/")[2]:
+                content = self._get(f"{folder}/{copy}", maximum_bytes)
+                if content is not None:
+                    return content
+        return None
 
     def _get(self, name: str, maximum_bytes: int) -> bytes | None:
         try:
@@ -405,6 +418,8 @@ class Registry:
 
 
 _CLAIM_ATTEMPTS = 5
+ASIDE = "aside"
+"""Where a pruning keeps a copy, <unique name>-<name of the file>, of what it removes, until it knows who needs it."""
 _NUMBERED = re.compile(r"([0-9]{10})\.json")
 
 

@@ -144,11 +144,34 @@ def test_what_a_pruning_that_was_killed_had_put_aside_is_put_back_by_the_next_on
     with pytest.raises(KeyboardInterrupt):
         pruning.prune(Registry(Killed(trained.storage.root), "gender"), DAY, TOMORROW)
     assert not weights.exists()
+    assert trained.load(2).manifest.number == 2, "from the copy, as long as no other pruning puts it back"
     assert pruning.prune(trained, DAY) == []
-    assert trained.load(2)
+    assert weights.exists()
     assert trained.storage.list_after("gender/aside") != []
     assert pruning.prune(trained, DAY, TOMORROW) == []
     assert trained.storage.list_after("gender/aside") == []
+    assert list(problems(trained)) == []
+
+
+def test_what_another_pruning_puts_back_is_not_removed_without_a_copy(trained: Registry) -> None:
+    """It is away when this pruning would copy it, and back when this pruning would remove it."""
+    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
+    manifest, content = manifest_path.read_bytes(), weights.read_bytes()
+    manifest_path.unlink()
+
+    class BesideAnother(LocalStorage):
+        def get(self, key: str, maximum_bytes: int) -> bytes | None:
+            if key.endswith(weights.name):
+                weights.unlink()
+            found = super().get(key, maximum_bytes)
+            if key.endswith(weights.name):
+                weights.write_bytes(content)
+                manifest_path.write_bytes(manifest)
+            return found
+
+    assert pruning.prune(Registry(BesideAnother(trained.storage.root), "gender"), DAY, TOMORROW) == []
+    assert weights.exists()
+    assert trained.load(2)
     assert list(problems(trained)) == []
 
 
