@@ -28,13 +28,16 @@ class Access:
     """The tokens that are valid, and the scopes that need none."""
 
     def __init__(self, tokens: Iterable[Token], open_scopes: frozenset[str]) -> None:
-        self._tokens = tuple(tokens)
+        self.tokens = tuple(tokens)
         self._open_scopes = open_scopes
 
     @classmethod
     def of(cls, settings: Settings) -> Access:
         """Raises SettingsError for tokens or scopes that cannot be, or a file that cannot be read."""
-        tokens = tokens_of(settings)
+        found = parse_tokens(settings.tokens, "STATURE_TOKENS")
+        if settings.tokens_file:
+            found += parse_tokens(_read(Path(settings.tokens_file)), f"{settings.tokens_file} (STATURE_TOKENS_FILE)")
+        tokens = {token.sha256: token for token in found}.values()
         if settings.open_scopes is None:
             return cls(tokens, frozenset() if tokens else _OPEN_WITHOUT_TOKENS)
         scopes = frozenset(filter(None, (scope.strip() for scope in settings.open_scopes.split(","))))
@@ -48,7 +51,7 @@ class Access:
         """The holder who is asking. UnauthorizedError without a valid token, ForbiddenError for one of other scopes."""
         if scope in self._open_scopes:
             return ANONYMOUS
-        if not self._tokens:
+        if not self.tokens:
             raise ForbiddenError(
                 f"this needs a token with the scope {scope}, and this service has none: its owner makes one with "
                 f"`stature token new --scope {scope}`",
@@ -59,7 +62,7 @@ class Access:
             raise UnauthorizedError(
                 f"send a token with the scope {scope}, in the header Authorization: Bearer …", scope
             )
-        token = find(self._tokens, presented.strip())
+        token = find(self.tokens, presented.strip())
         if token is None:
             raise UnauthorizedError("this token is not, or is no longer, valid", scope, "invalid_token")
         if scope not in token.scopes:
@@ -68,14 +71,6 @@ class Access:
                 f"this needs the scope {scope}, and the token of {token.holder} has {has}", scope, "insufficient_scope"
             )
         return token.holder
-
-
-def tokens_of(settings: Settings) -> tuple[Token, ...]:
-    """Those of the settings and of the file that they name. SettingsError."""
-    tokens = parse_tokens(settings.tokens, "STATURE_TOKENS")
-    if settings.tokens_file:
-        tokens += parse_tokens(_read(Path(settings.tokens_file)), f"{settings.tokens_file} (STATURE_TOKENS_FILE)")
-    return tuple({token.sha256: token for token in tokens}.values())
 
 
 def _read(path: Path) -> str:

@@ -17,7 +17,7 @@ from gunicorn.glogging import Logger
 from model import logs
 from model.errors import SettingsError
 from service import slots
-from service.access import Access, tokens_of
+from service.access import Access
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
 
 def _read_tokens() -> dict[str, str]:
     """The tokens as they are now, in the variables from which a worker has them. SettingsError."""
-    return {"STATURE_TOKENS": "\n".join(token.line for token in tokens_of(_settings)), "STATURE_TOKENS_FILE": ""}
+    return {"STATURE_TOKENS": "\n".join(token.line for token in Access.of(_settings).tokens), "STATURE_TOKENS_FILE": ""}
 
 
 try:
     _settings = Settings.from_environment(os.environ)
-    Access.of(_settings)
     _tokens = _read_tokens()
 except SettingsError as error:
     sys.exit(str(error))  # at once, instead of every worker in turn
