@@ -62,7 +62,7 @@ class RunningService:
 def serve(
     registry: Path | str, log: Path, *arguments: str, ready: bool = True, **environment: str
 ) -> Iterator[RunningService]:
-    """`stature serve` over a registry, for as long as the block lasts; ready when it answers `/readyz`."""
+    """`stature serve` over a registry, for as long as the block lasts; ready when each worker has a champion."""
     port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -74,6 +74,9 @@ def serve(
     service = RunningService(process, port, log)
     try:
         wait_for(lambda: _answers(service, "/readyz" if ready else "/livez"), log.read_text)
+        if ready and "--workers" in arguments:
+            workers = int(arguments[arguments.index("--workers") + 1])
+            wait_for(lambda: log.read_text().count("serving version ") >= workers, log.read_text)
         yield service
     finally:
         if process.poll() is None:

@@ -80,7 +80,6 @@ def test_a_clock_that_is_set_by_hours_changes_no_answer_and_ends_no_worker(
     settings = {"STATURE_LANE": lane, "STATURE_TOKENS": ADMIN_LINE, "STATURE_OPEN_SCOPES": "predict,read"}
     people = 0
     with serve(trained.storage.root, tmp_path / "log", "--workers", "2", **settings, **clock.environment) as service:
-        wait_for(lambda: len(service.workers()) == 2)
         workers = service.workers()
 
         def predict(version: int) -> None:

@@ -5,6 +5,7 @@ Every number is compared with the network computed from the npz file, by numpy a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
@@ -83,7 +84,6 @@ def test_champions_change_under_load_and_nobody_notices(
     networks = {number: Independent(trained.storage.root, number) for number in (1, 2)}
     trained.promote(2, by="a test")
     with serve(trained.storage.root, tmp_path / "log", "--workers", "2", STATURE_POLL_SECONDS="0.01") as service:
-        wait_for(lambda: len(service.workers()) == 2)
         workers = service.workers()
         clients = [Client(service, networks) for _ in range(CLIENTS)]
         for client in clients:
@@ -136,8 +136,12 @@ def test_a_bad_version_never_stops_the_old_one(
     networks = {number: Independent(trained.storage.root, number) for number in (1, 2)}
     artifact = trained.storage.root / "gender" / trained.manifest(2).files.weights.key
     good = artifact.read_bytes()
-    with serve(trained.storage.root, tmp_path / "log", "--workers", "2", STATURE_POLL_SECONDS="0.01") as service:
+    with contextlib.ExitStack() as opened:
+        service = opened.enter_context(
+            serve(trained.storage.root, tmp_path / "log", "--workers", "2", STATURE_POLL_SECONDS="0.01")
+        )
         client = Client(service, networks)
+        opened.callback(client.connection.close)
         for how in ("gone", "empty", "cut", "other bytes", "one bit"):
             artifact.unlink(missing_ok=True)
             if (bad := damage(good, how)) is not None:
@@ -155,5 +159,4 @@ def test_a_bad_version_never_stops_the_old_one(
         trained.promote(2, by="a test")
         wait_for(lambda: service.request("GET", "/readyz")[1]["model_version"] == 2)
         client.ask()
-        client.connection.close()
         assert "serving version 1: champion: " in service.log.read_text()

@@ -29,7 +29,6 @@ def service(request: pytest.FixtureRequest, _trained_once: Path, tmp_path: Path)
     lane, options = request.param
     settings = {"STATURE_LANE": lane, "GUNICORN_CMD_ARGS": options}
     with serve(_trained_once, tmp_path / "log", "--workers", "2", **settings) as running:
-        wait_for(lambda: len(running.workers()) == 2)
         yield running
         assert "Traceback" not in running.log.read_text()
 
@@ -115,7 +114,6 @@ def test_a_file_of_tokens_that_has_become_wrong_ends_no_service(trained: Registr
         def statuses() -> list[int]:
             return [service_status(service, token) for token in (old, new)]
 
-        wait_for(lambda: len(service.workers()) == 2)
         tokens.write_text(f"{new_line}\nnot a line of tokens")
         replaced(lambda: service.process.send_signal(signal.SIGHUP))
         replaced(lambda: os.kill(service.workers()[0], signal.SIGKILL))
