@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from benchmarks.serving.goals import Goal
     from benchmarks.serving.results import Results
 
+_POLLING = Path("/sys/module/haltpoll/parameters/guest_halt_poll_ns")
+"""How long a virtual machine's processor looks for work before it sleeps: to wake the other one can cost more than to
+answer a request."""
 _MANY = {"columns": "in columns", "batch": "one by one"}
 
 
@@ -137,9 +140,10 @@ def _versions(names: Sequence[str], installed: Mapping[str, Installed]) -> Itera
 def _machine() -> str:
     processors = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in processors if line.startswith("model name")), "")
+    polling = f", which wait {_POLLING.read_text().strip()} ns before they sleep" if _POLLING.exists() else ""
     return (
-        f"{model or platform.machine()}, {os.cpu_count()} cores, Linux {platform.release().partition('-')[0]}, "
-        f"Python {platform.python_version()}"
+        f"{model or platform.machine()}, {os.cpu_count()} cores{polling}, "
+        f"Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}"
     )
 
 
