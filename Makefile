@@ -45,7 +45,7 @@ format: install
 
 test: lint
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest --numprocesses logical --dist worksteal -m "not slow"
+	.venv/bin/coverage run -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal -m "not slow"
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report --fail-under 95
 
