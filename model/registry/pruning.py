@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from model.errors import CorruptionError, OversizedError
 from model.registry.manifest import MAXIMUM_FILE_BYTES
 from model.registry.registry import ASIDE
-from model.registry.storage import LocalStorage, created_at, unique_name
+from model.registry.storage import LocalStorage, claim, created_at, unique_name
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -87,7 +87,7 @@ class _Look:
         if content is None:
             return False
         copy = f"{self.aside}{unique_name()}-{_name(key)}"
-        self.registry.storage.put_if_absent(copy, content)
+        claim(self.registry.storage, copy, content)
         self.own.append(copy)
         return True
 
@@ -105,7 +105,7 @@ class _Look:
             if key is not None:
                 needed.add(key)
                 if (content := storage.get(f"{self.aside}{name}", MAXIMUM_FILE_BYTES)) is not None:
-                    storage.put_if_absent(key, content)
+                    claim(storage, key, content)
             if f"{self.aside}{name}" in self.own or _is_older(name, self.before):
                 storage.delete(f"{self.aside}{name}")
         return needed

@@ -30,7 +30,6 @@ from model.errors import (
     OversizedError,
     RefusedError,
     SettingsError,
-    StorageError,
 )
 from model.registry.log import CHAMPION, PREVIOUS, Expect, Head, Operation, Record, apply, in_words
 from model.registry.manifest import (
@@ -46,7 +45,7 @@ from model.registry.manifest import (
     decode,
     encode,
 )
-from model.registry.storage import unique_name
+from model.registry.storage import claim, unique_name
 from model.registry.version import Version, check_file, encode_weights, verify
 
 if TYPE_CHECKING:
@@ -308,22 +307,7 @@ class Registry:
     # Files
 
     def _claim(self, key: str, content: bytes) -> bool:
-        """Put if absent, and on any doubt read back. True: the key holds our content. False: it holds another's.
-
-        Contents differ by the transaction id in them (and weights and reports by their key), so the same bytes are our
-        own: a put whose reply was lost.
-        """
-        doubt: StorageError | None = None
-        for _ in range(_CLAIM_ATTEMPTS):
-            try:
-                if self.storage.put_if_absent(f"{self.model}/{key}", content):
-                    return True
-            except StorageError as error:
-                doubt = error
-            found = self.storage.get(f"{self.model}/{key}", MAXIMUM_FILE_BYTES)
-            if found is not None:
-                return found == content
-        raise doubt or StorageError(f"{self.storage} says that {key} exists, and does not hold it")
+        return claim(self.storage, f"{self.model}/{key}", content)
 
     def _file(self, manifest: Manifest, file: File, what: str) -> bytes:
         """The content of a file that a manifest names, not yet checked. CorruptionError where it is not there.
@@ -417,7 +401,6 @@ class Registry:
         return Head(record, sha256(content).hexdigest())
 
 
-_CLAIM_ATTEMPTS = 5
 ASIDE = "aside"
 """Where a pruning keeps a copy, <unique name>-<name of the file>, of what it removes, until it knows who needs it."""
 _NUMBERED = re.compile(r"([0-9]{10})\.json")

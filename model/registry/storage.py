@@ -40,6 +40,31 @@ class Storage(Protocol):
         """Remove the key; that there is none is not an error."""
 
 
+def claim(storage: Storage, key: str, content: bytes) -> bool:
+    """Put if absent, and on any doubt read back. True: the key holds our content. False: it holds another's.
+
+    "It exists" may be said of one's own put whose reply was lost, or of nothing at all. Contents that are to be told
+    apart differ by a transaction in them, so the same bytes are our own.
+    """
+    doubt: StorageError | None = None
+    for _ in range(_CLAIM_ATTEMPTS):
+        try:
+            if storage.put_if_absent(key, content):
+                return True
+        except StorageError as error:
+            doubt = error
+        try:
+            found = storage.get(key, len(content))
+        except OversizedError:
+            return False
+        if found is not None:
+            return found == content
+    raise doubt or StorageError(f"{storage} says that {key} exists, and does not hold it")
+
+
+_CLAIM_ATTEMPTS = 5
+
+
 def open_storage(location: str) -> Storage:
     """The storage at a URL (s3://, gs://, az://) or, without a scheme, in a local directory. SettingsError."""
     scheme, separator, _ = location.partition("://")

@@ -175,6 +175,34 @@ def test_what_another_pruning_puts_back_is_not_removed_without_a_copy(trained: R
     assert list(problems(trained)) == []
 
 
+@pytest.mark.parametrize("doubtful", ["copy", "original"])
+def test_a_store_that_says_it_exists_and_has_stored_nothing_makes_no_pruning_lose_a_file(
+    trained: Registry, doubtful: str
+) -> None:
+    """Neither the copy that is put aside nor the original that is put back."""
+    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
+    manifest = manifest_path.read_bytes()
+    manifest_path.unlink()
+
+    class Doubtful(LocalStorage):
+        conflicts = 1
+
+        def put_if_absent(self, key: str, content: bytes) -> bool:
+            if self.conflicts and ("aside" in key) == (doubtful == "copy"):
+                self.conflicts -= 1
+                return False
+            return super().put_if_absent(key, content)
+
+        def delete(self, key: str) -> None:
+            super().delete(key)
+            manifest_path.write_bytes(manifest)
+
+    assert pruning.prune(Registry(Doubtful(trained.storage.root), "gender"), DAY, TOMORROW) == []
+    assert weights.exists()
+    assert trained.load(2)
+    assert list(problems(trained)) == []
+
+
 def test_nothing_is_pruned_where_a_manifest_cannot_be_read_until_its_version_is_deleted(trained: Registry) -> None:
     weights = artifact(trained, 2)
     manifest_of(trained, 2).write_text("{}")
