@@ -43,11 +43,7 @@ def removals(registry: Registry, grace: timedelta, now: datetime | None = None) 
 def prune(registry: Registry, grace: timedelta, now: datetime | None = None) -> list[Removal]:
     """Remove it, and put back what a manifest turns out to refer to. What was removed for good."""
     look = _Look(registry, (now or datetime.now(UTC)) - grace)
-    removed = []
-    for removal in look.removals:
-        if not removal.key.startswith(look.folders) or look.put_aside(removal.key):
-            registry.storage.delete(removal.key)
-            removed.append(removal)
+    removed = [removal for removal in look.removals if look.remove(removal.key)]
     needed = look.put_back()
     return [removal for removal in removed if removal.key not in needed]
 
@@ -75,20 +71,28 @@ class _Look:
             if _is_older(name, before)
         ]
 
-    def put_aside(self, key: str) -> bool:
-        """A copy of one's own, since another pruning may remove the same file, and its copy, at the same time.
+    def remove(self, key: str) -> bool:
+        """Remove a file, with a copy aside that is one's own: another pruning may remove the same file, and its copy.
 
-        False where that has removed it already: it may put it back, and then no copy would be left of it.
+        False where it was away already: whoever has removed it may put it back, and then no copy would be left of it.
         """
+        storage = self.registry.storage
+        if not key.startswith(self.folders):
+            storage.delete(key)
+            return True
         try:
-            content = self.registry.storage.get(key, MAXIMUM_FILE_BYTES)
+            content = storage.get(key, MAXIMUM_FILE_BYTES)
         except OversizedError:
-            return True  # no file of a version is that large, so none can need it
+            storage.delete(key)  # no file of a version is that large, so none can need it
+            return True
         if content is None:
             return False
         copy = f"{self.aside}{unique_name()}-{_name(key)}"
-        claim(self.registry.storage, copy, content)
         self.own.append(copy)
+        claim(storage, copy, content)
+        storage.delete(key)
+        # Whoever was paused for longer than the grace period before the removal may have lost the copy to another.
+        claim(storage, copy, content)
         return True
 
     def put_back(self) -> set[str]:

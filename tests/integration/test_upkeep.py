@@ -175,6 +175,34 @@ def test_what_another_pruning_puts_back_is_not_removed_without_a_copy(trained: R
     assert list(problems(trained)) == []
 
 
+def test_a_pruning_that_is_paused_for_longer_than_the_grace_period_removes_no_file_for_good(trained: Registry) -> None:
+    """Meanwhile another has removed that file and put it back, and has removed the copy of the first, which is old."""
+    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
+    manifest = manifest_path.read_bytes()
+    manifest_path.unlink()
+
+    class CommittedMeanwhile(LocalStorage):
+        def delete(self, key: str) -> None:
+            super().delete(key)
+            manifest_path.write_bytes(manifest)
+
+    class Paused(LocalStorage):
+        others = 1
+
+        def delete(self, key: str) -> None:
+            if self.others:
+                self.others -= 1
+                assert pruning.prune(Registry(CommittedMeanwhile(self.root), "gender"), DAY, TOMORROW) == []
+                assert weights.exists()
+                assert self.list_after("gender/aside") == []
+            super().delete(key)
+
+    assert pruning.prune(Registry(Paused(trained.storage.root), "gender"), DAY, TOMORROW) == []
+    assert weights.exists()
+    assert trained.load(2)
+    assert list(problems(trained)) == []
+
+
 @pytest.mark.parametrize("doubtful", ["copy", "original"])
 def test_a_store_that_says_it_exists_and_has_stored_nothing_makes_no_pruning_lose_a_file(
     trained: Registry, doubtful: str
