@@ -90,8 +90,9 @@ def _repeated(transaction: str, name: str, seen: dict[str, str]) -> Iterator[str
 
 def _unfounded(record: Record, manifests: dict[int, str | None]) -> Iterator[str]:
     """What a record says of versions that is not so."""
-    version = record.operation.version
-    if version is not None and manifests.get(version, "") not in (None, record.manifest_sha256):
+    version, digest = record.operation.version, record.manifest_sha256
+    unreadable = digest is None and record.operation.name == "delete"
+    if version is not None and not unreadable and manifests.get(version, "") not in (None, digest):
         yield f"log record {record.number} was written for another manifest of version {version}"
     for alias, aliased in record.state.aliases.items():
         if aliased not in manifests or aliased in record.state.deleted:

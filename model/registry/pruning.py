@@ -62,8 +62,8 @@ class _Look:
         self.deleted_at = {
             record.operation.version: record.at for record in registry.log() if record.operation.name == "delete"
         }
-        self.last = max(registry.numbers(), default=0)
-        self.owners = self._owners()
+        self.last, self.owners = 0, dict[str, int]()
+        self._read_manifests()
         found = [(key, self._reason(key)) for key in keys]
         self.removals = [Removal(key, reason) for key, reason in found if reason is not None] + [
             Removal(f"{LocalStorage.TEMPORARY}/{name}", "left by a crash")
@@ -101,7 +101,7 @@ class _Look:
         One's own copies are then removed; so are those that another pruning left, once they are old enough.
         """
         storage = self.registry.storage
-        self.owners |= self._owners(after=self.last)
+        self._read_manifests()
         places = {_name(key): key for key, owner in self.owners.items() if owner not in self.deleted_at}
         needed = set()
         for name in self._names(self.aside):
@@ -117,20 +117,22 @@ class _Look:
     def _names(self, folder: str) -> list[str]:
         return self.registry.storage.list_after(folder.rstrip("/"))
 
-    def _owners(self, after: int = 0) -> dict[str, int]:
-        """Which version refers to which file. A manifest that cannot be read is no matter once it is deleted."""
-        owners: dict[str, int] = {}
+    def _read_manifests(self) -> None:
+        """Which version refers to which file, from the manifests that are new since the last look.
+
+        One that cannot be read, or is missing, is no matter once its version is deleted.
+        """
+        newest = self.registry.newest_number()
         # Deleted ones first: of two manifests that name one file, the one that still needs it owns it.
-        for number in sorted(self.registry.numbers(), key=lambda number: number not in self.deleted_at):
-            if number > after:
-                try:
-                    files = self.registry.manifest(number).files.all
-                except CorruptionError:
-                    if number not in self.deleted_at:
-                        raise
-                else:
-                    owners |= {f"{self.registry.model}/{file.key}": number for file in files}
-        return owners
+        for number in sorted(range(self.last + 1, newest + 1), key=lambda number: number not in self.deleted_at):
+            try:
+                files = self.registry.manifest(number).files.all
+            except CorruptionError:
+                if number not in self.deleted_at:
+                    raise
+            else:
+                self.owners |= {f"{self.registry.model}/{file.key}": number for file in files}
+        self.last = newest
 
     def _reason(self, key: str) -> str | None:
         """Why this file can go, if it can."""

@@ -73,6 +73,10 @@ class Registry:
         """The numbers of all versions ever published, deleted ones included."""
         return self._numbers("versions")
 
+    def newest_number(self) -> int:
+        """The highest of them, 0 where there is none."""
+        return self._last("versions")
+
     def manifest(self, number: int) -> Manifest:
         """What a version says of itself. NotFoundError, CorruptionError."""
         return self.read_manifest(number)[0]
@@ -138,7 +142,7 @@ class Registry:
 
     def newest(self, limit: int, head: Head, before: int | None = None) -> list[dict[str, Any]]:
         """Summaries of the versions below a number that are not deleted, the newest first, at most `limit`."""
-        last = self._last("versions") if before is None else min(before - 1, self._last("versions"))
+        last = self.newest_number() if before is None else min(before - 1, self.newest_number())
         numbers = (number for number in range(last, 0, -1) if not head.is_deleted(number))
         return [self._summary(number, head) for number in itertools.islice(numbers, limit)]
 
@@ -171,7 +175,7 @@ class Registry:
             self._claim(file.key, content)
         said = {name: getattr(draft, name) for name in Draft.model_fields}
         transaction = uuid.uuid4().hex
-        number = self._last("versions")
+        number = self.newest_number()
         claimed = False
         while not claimed:
             number += 1
@@ -377,14 +381,22 @@ class Registry:
             raise CorruptionError(f"{name} says that it is version {manifest.number} of {manifest.model}")
         return manifest, sha256(content).hexdigest()
 
-    def manifest_sha256(self, number: int) -> str:
-        """Of the file as it is, whatever it holds: a version whose manifest cannot be read can still be deleted."""
-        return sha256(self._manifest_bytes(number)).hexdigest()
+    def manifest_sha256(self, number: int) -> str | None:
+        """Of the file as it is, whatever it holds, None of one that is missing or too large.
+
+        A version whose manifest cannot be read can still be deleted.
+        """
+        try:
+            return sha256(self._manifest_bytes(number)).hexdigest()
+        except CorruptionError:
+            return None
 
     def _manifest_bytes(self, number: int) -> bytes:
         content = self._get(f"{self.model}/{_key('versions', number)}", MAXIMUM_MANIFEST_BYTES)
         if content is None:
-            newest = self._last("versions")
+            newest = self.newest_number()
+            if number < newest:
+                raise CorruptionError(f"version {number} of model {self.model} is missing, and there are later ones")
             known = f"the newest is {newest}" if newest else "there is none yet"
             raise NotFoundError(f"model {self.model} has no version {number}; {known}")
         return content

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from integration.registry_worker import another
 
 from model.cli.group import main
 from model.errors import CorruptionError, NotFoundError, RefusedError, StorageError
@@ -231,16 +232,25 @@ def test_a_store_that_says_it_exists_and_has_stored_nothing_makes_no_pruning_los
     assert list(problems(trained)) == []
 
 
-def test_nothing_is_pruned_where_a_manifest_cannot_be_read_until_its_version_is_deleted(trained: Registry) -> None:
-    weights = artifact(trained, 2)
-    manifest_of(trained, 2).write_text("{}")
+@pytest.mark.parametrize("damage", ["emptied", "too large", "missing"])
+def test_nothing_is_pruned_where_a_manifest_cannot_be_read_until_its_version_is_deleted(
+    trained: Registry, damage: str
+) -> None:
+    trained.publish(*another(trained.manifest(1), 3), by="a test")
+    weights, manifest_path = artifact(trained, 2), manifest_of(trained, 2)
+    if damage == "missing":
+        manifest_path.unlink()
+    else:
+        manifest_path.write_text("{}" if damage == "emptied" else " " * (2 << 20))
     with pytest.raises(CorruptionError):
         pruning.prune(trained, DAY, TOMORROW)
-    assert artifact(trained, 1).exists()
+    assert weights.exists()
     trained.delete(2, by="me")
     assert [removal.reason for removal in pruning.prune(trained, DAY, TOMORROW)] == ["no version refers to it"] * 2
     assert not weights.exists()
     assert artifact(trained, 1).exists()
+    assert artifact(trained, 3).exists()
+    assert len(list(problems(trained))) == 1
 
 
 def test_a_version_whose_manifest_cannot_be_read_is_listed_as_such_beside_the_others(trained: Registry) -> None:
