@@ -175,7 +175,9 @@ class Registry:
             self._claim(file.key, content)
         said = {name: getattr(draft, name) for name in Draft.model_fields}
         transaction = uuid.uuid4().hex
-        number = self.newest_number()
+        # Where the newest manifest is lost, its number is not free: another network would be what the log speaks of.
+        state = self.head().state
+        number = max([self.newest_number(), *state.aliases.values(), *state.deleted])
         claimed = False
         while not claimed:
             number += 1

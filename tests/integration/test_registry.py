@@ -362,6 +362,21 @@ def test_a_missing_manifest_is_no_place_for_the_next_version(trained: Registry) 
     assert list(problems(trained)) == ["version 2 is missing, and there are later ones"]
 
 
+@pytest.mark.parametrize("spoken_of", ["champion", "alias", "deleted"])
+def test_a_number_that_the_log_speaks_of_is_not_given_again_though_its_manifest_is_lost(
+    trained: Registry, spoken_of: str
+) -> None:
+    """Or else a version that nobody has promoted would be champion."""
+    if spoken_of == "champion":
+        trained.promote(2, by="me")
+    elif spoken_of == "alias":
+        trained.set_alias(2, "challenger", by="me")
+    else:
+        trained.delete(2, by="me")
+    path_of(trained, MANIFEST_2).unlink()
+    assert publish(trained, 3).number == 3
+
+
 def test_a_manifest_that_may_not_be_read_is_not_taken_for_a_missing_or_another_one(trained: Registry) -> None:
     class Forbidding(LocalStorage):
         def get(self, key: str, maximum_bytes: int) -> bytes | None:
