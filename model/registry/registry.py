@@ -121,11 +121,12 @@ class Registry:
         return head
 
     def log(self, after: int = 0) -> Iterator[Record]:
-        """The records of the log with numbers above `after`, oldest first."""
-        head = self.read_record(after + 1)
-        while head is not None and head.record is not None:
+        """The records of the log with numbers above `after`, oldest first. CorruptionError where one is missing."""
+        last = after
+        while (head := self.read_record(last + 1)) is not None and head.record is not None:
             yield head.record
-            head = self.read_record(head.number + 1)
+            last = head.number
+        self._later("log", last)
 
     def resolve(self, name: str, head: Head) -> int:
         """The number of the version that a number or an alias names. NotFoundError where it names none."""
@@ -346,28 +347,30 @@ class Registry:
         """The highest number, 0 where there is none: doubling, then halving, since numbers have no gaps.
 
         A few dozen looks whatever the size of the registry, where a list would grow with it; then a list of what comes
-        after, which is nothing. If numbers are missing after all, no version takes a number below the highest, and a
-        log with a hole in it is refused: its end is not known.
+        after, which is nothing. If numbers are missing after all, no version takes a number below the highest.
         """
-
-        def exists(number: int) -> bool:
-            try:
-                return self.storage.get(f"{self.model}/{_key(prefix, number)}", MAXIMUM_FILE_BYTES) is not None
-            except OversizedError:
-                return True
-
         too_high = 1
-        while exists(too_high):
+        while self._exists(prefix, too_high):
             too_high *= 2
         last = too_high // 2
         while too_high - last > 1:
             middle = (last + too_high) // 2
-            last, too_high = (middle, too_high) if exists(middle) else (last, middle)
+            last, too_high = (middle, too_high) if self._exists(prefix, middle) else (last, middle)
+        return max(self._later(prefix, last), default=last)
+
+    def _later(self, prefix: str, last: int) -> list[int]:
+        """The numbers after one that seems to be the last. A log with a hole in it is refused: its end is not known."""
         later = [int(match[1]) for name in self._names(prefix, last) if (match := _NUMBERED.fullmatch(name))]
-        if later and prefix == "log" and not exists(last + 1):
+        if later and prefix == "log" and not self._exists(prefix, last + 1):
             missing = f"{self.model}/{_key(prefix, last + 1)}"
             raise CorruptionError(f"{missing} is missing, and there are later ones: restore it before anything else")
-        return max(later, default=last)
+        return later
+
+    def _exists(self, prefix: str, number: int) -> bool:
+        try:
+            return self.storage.get(f"{self.model}/{_key(prefix, number)}", MAXIMUM_FILE_BYTES) is not None
+        except OversizedError:
+            return True
 
     def _names(self, prefix: str, after: int = 0) -> list[str]:
         return self.storage.list_after(f"{self.model}/{prefix}", f"{after:010}.json")

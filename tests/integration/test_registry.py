@@ -350,7 +350,7 @@ def test_a_missing_record_is_no_end_of_the_log(trained: Registry) -> None:
         trained.promote(2, by="me")
         trained.promote(1, by="me")
     path_of(trained, "log/0000000004.json").unlink()
-    for look in (trained.head, lambda: trained.promote(2, by="me")):
+    for look in (trained.head, lambda: trained.promote(2, by="me"), lambda: list(trained.log())):
         with pytest.raises(CorruptionError, match=r"log/0000000004\.json is missing, and there are later ones"):
             look()
 
