@@ -360,7 +360,7 @@ class Registry:
 
     def _later(self, prefix: str, last: int) -> list[int]:
         """The numbers after one that seems to be the last. A log with a hole in it is refused: its end is not known."""
-        later = [int(match[1]) for name in self._names(prefix, last) if (match := _NUMBERED.fullmatch(name))]
+        later = self._listed(prefix, last)
         if later and prefix == "log" and not self._exists(prefix, last + 1):
             missing = f"{self.model}/{_key(prefix, last + 1)}"
             raise CorruptionError(f"{missing} is missing, and there are later ones: restore it before anything else")
@@ -372,11 +372,17 @@ class Registry:
         except OversizedError:
             return True
 
-    def _names(self, prefix: str, after: int = 0) -> list[str]:
-        return self.storage.list_after(f"{self.model}/{prefix}", f"{after:010}.json")
-
     def _numbers(self, prefix: str) -> list[int]:
-        return [int(match[1]) for name in self._names(prefix) if (match := _NUMBERED.fullmatch(name))]
+        """All numbers: a directory that is listed while files are added may show a later one without an earlier one.
+
+        The earlier one was there first, so a second list has it.
+        """
+        last = max(self._listed(prefix), default=0)
+        return [number for number in self._listed(prefix) if number <= last]
+
+    def _listed(self, prefix: str, after: int = 0) -> list[int]:
+        names = self.storage.list_after(f"{self.model}/{prefix}", f"{after:010}.json")
+        return [int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))]
 
     def read_manifest(self, number: int) -> tuple[Manifest, str]:
         """A version's manifest and the sha256 of its file."""

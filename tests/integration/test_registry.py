@@ -398,6 +398,26 @@ def test_many_missing_manifests_are_said_as_the_first_and_the_last_of_them(train
     ]
 
 
+def test_what_is_published_while_versions_are_listed_is_not_missed_among_them(trained: Registry) -> None:
+    """A directory that is read in pieces may show a later file and not an earlier one, both of them new."""
+
+    class InPieces(LocalStorage):
+        seed = 3
+
+        def list_after(self, prefix: str, after: str = "") -> list[str]:
+            first_piece = super().list_after(prefix, after)
+            if prefix != "gender/versions":
+                return first_piece
+            for _ in range(2):
+                publish(trained, self.seed)
+                self.seed += 1
+            return [*first_piece, super().list_after(prefix, after)[-1]]
+
+    in_pieces = Registry(InPieces(trained.storage.root), "gender")
+    assert in_pieces.numbers() == [1, 2, 3, 4]
+    assert list(problems(in_pieces)) == []
+
+
 def test_a_reader_does_not_follow_a_record_that_is_not_chained_to_its_own(trained: Registry) -> None:
     head = trained.head()
     trained.promote(2, by="me")
