@@ -110,7 +110,7 @@ def _inconsequent(record: Record, before: Head) -> Iterator[str]:
         yield f"{name} expected {in_words(operation.expect)}, and the champion was {in_words(before.champion)}"
     if operation.name not in _KNOWN_OPERATIONS:
         yield f"{name} has the operation {operation.name!r:.80}, which this release of Stature does not know"
-    elif operation.name == "rollback" and PREVIOUS not in before.state.aliases:
+    elif operation.name == "rollback" and not {CHAMPION, PREVIOUS} <= before.state.aliases.keys():
         yield f"{name} rolls back, and there was no previous champion"
     elif operation.name == "set_alias" and operation.alias in (None, CHAMPION, PREVIOUS):
         yield f"{name} sets the alias {operation.alias}, which only promoting and rolling back may move"

@@ -221,7 +221,7 @@ class Registry:
 
         def operation(head: Head) -> Operation:
             previous = head.state.aliases.get(PREVIOUS)
-            if previous is None:
+            if previous is None or head.champion is None:
                 raise RefusedError(f"model {self.model} has no previous champion to roll back to")
             self.load(previous)
             return Operation(name="rollback", version=previous, expect=expect)

@@ -121,7 +121,7 @@ class LocalStorage:
             try:
                 with (self.root / key).open("rb") as file:
                     content = file.read(maximum_bytes + 1)
-            except (FileNotFoundError, NotADirectoryError):
+            except FileNotFoundError:
                 return None
         if len(content) > maximum_bytes:
             raise OversizedError(f"{key} is larger than the {maximum_bytes:,} bytes that it may have")
@@ -131,7 +131,7 @@ class LocalStorage:
         with _explained(f"listing {prefix} below {self.root}"):
             try:
                 names = [entry.name for entry in (self.root / prefix).iterdir()]
-            except (FileNotFoundError, NotADirectoryError):
+            except FileNotFoundError:
                 return []
         return sorted(name for name in names if name > after)
 

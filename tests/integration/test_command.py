@@ -748,6 +748,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "a chained hash in the log": lambda root: flip(root / "gender/log/0000000002.json", b'"previous_sha256": "'),
     "a record lost": lambda root: (root / "gender/log/0000000001.json").unlink(),
     "a record emptied": lambda root: (root / "gender/log/0000000001.json").write_bytes(b""),
+    "a folder in place of a record": lambda root: (root / "gender/log/0000000003.json").mkdir(),
 }
 
 
@@ -757,6 +758,13 @@ def test_whatever_is_damaged_verify_says_so_and_exits_with_1(root: str, damage: 
     done = in_this_process("verify", "--registry", root, "--json")
     assert (done.exit_code, done.complained) == (1, "")
     assert json.loads(done.said)["problems"]
+
+
+@pytest.mark.parametrize("command", ["verify", "log", "models"])
+def test_a_file_in_place_of_the_log_is_not_taken_for_an_empty_log(root: str, command: str) -> None:
+    shutil.rmtree(Path(root) / "gender/log")
+    (Path(root) / "gender/log").touch()
+    assert "Not a directory" in refused(in_this_process(command, "--registry", root))
 
 
 def test_a_damaged_registry_is_told_in_sentences(root: str) -> None:

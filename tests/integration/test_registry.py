@@ -126,6 +126,12 @@ def test_a_move_is_refused_where_the_champion_is_not_the_expected_one(trained: R
     assert trained.record_numbers() == before
 
 
+def test_there_is_no_rolling_back_from_no_champion(trained: Registry) -> None:
+    edit(trained, "log/0000000001.json", lambda document: document["state"].update(aliases={"previous": 1}))
+    with pytest.raises(RefusedError, match="has no previous champion to roll back to"):
+        trained.rollback(by="me")
+
+
 def test_a_version_that_cannot_be_served_cannot_be_promoted(trained: Registry) -> None:
     path_of(trained, trained.manifest(2).files.weights.key).unlink()
     with pytest.raises(CorruptionError, match="lacks its weights"):
@@ -285,6 +291,10 @@ TAMPERINGS: dict[str, tuple[Callable[[Registry], object], str]] = {
     "a record's transaction": (
         lambda r: edit(r, RECORD_3, lambda d: d.update(transaction=r.at(1).record.transaction)),
         "log record 3 has the transaction id of log record 1",
+    ),
+    "the champion before a rollback": (
+        lambda r: edit(r, RECORD_2, lambda d: d["state"]["aliases"].pop("champion")),
+        "log record 3 rolls back, and there was no previous champion",
     ),
     "an alias to nowhere": (
         lambda r: edit(r, RECORD_3, lambda d: d["state"]["aliases"].update(challenger=9)),

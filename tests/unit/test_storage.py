@@ -58,6 +58,13 @@ def test_a_file_system_without_hard_links_is_refused_loudly(
         storage.put_if_absent("key", b"")
 
 
+def test_a_file_in_place_of_a_folder_is_not_taken_for_an_empty_one(storage: LocalStorage) -> None:
+    storage.put_if_absent("gender/log", b"")
+    for look in (lambda: storage.list_after("gender/log"), lambda: storage.get("gender/log/0000000001.json", 10)):
+        with pytest.raises(StorageError, match="failed: Not a directory"):
+            look()
+
+
 def test_a_registry_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match=r"writing key below .*: File exists"):
