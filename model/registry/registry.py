@@ -21,15 +21,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from model.errors import (
     CorruptionError,
     ExpectationError,
     NotFoundError,
     OversizedError,
     RefusedError,
-    SettingsError,
 )
 from model.registry.log import CHAMPION, PREVIOUS, Expect, Head, Operation, Record, apply, in_words
 from model.registry.manifest import (
@@ -40,8 +37,8 @@ from model.registry.manifest import (
     File,
     Files,
     Manifest,
-    Name,
     Verdict,
+    check_name,
     decode,
     encode,
 )
@@ -61,7 +58,7 @@ class Registry:
     """The versions of one model and the log of its aliases."""
 
     def __init__(self, storage: Storage, model: str) -> None:
-        self.model = _check_name(model, "a model")
+        self.model = check_name(model, "a model")
         self.storage = storage
 
     def __str__(self) -> str:
@@ -236,7 +233,7 @@ class Registry:
         """
         if alias in (CHAMPION, PREVIOUS):
             raise RefusedError(f"the alias {alias} moves by promoting and rolling back alone")
-        _check_name(alias, "an alias")
+        check_name(alias, "an alias")
         self.load(number)
 
         def operation(head: Head) -> Operation | None:
@@ -436,15 +433,6 @@ def whoami() -> str:
     except (OSError, KeyError):  # a container's user may have no name
         user = f"uid {os.getuid()}"
     return f"{user}@{platform.node()}"
-
-
-def _check_name(name: str, what: str) -> str:
-    try:
-        return str(TypeAdapter(Name).validate_python(name))
-    except ValidationError:
-        raise SettingsError(
-            f"{name!r} cannot name {what}: lower-case letters, digits, - and _ are expected, a letter first"
-        ) from None
 
 
 def _key(prefix: str, number: int) -> str:

@@ -358,6 +358,12 @@ def test_a_name_that_no_model_can_have_is_refused(root: str, model: str) -> None
     assert "cannot name a model" in refused(in_this_process("models", "--registry", root, "--model", model))
 
 
+@pytest.mark.parametrize("command", SERVING)
+def test_what_serves_refuses_such_a_name_before_it_looks_for_a_champion(command: str, tmp_path: Path) -> None:
+    complaint = refused(stature(command, "--model", "Gender", "--port", str(free_port()), directory=tmp_path))
+    assert complaint.startswith("Error: 'Gender' cannot name a model: lower-case letters")
+
+
 def test_the_tutorial_trains_its_own_model_unless_another_is_demanded(tmp_path: Path) -> None:
     tutorial = ("train", "--data", "tutorial", "--epochs", "20", "--registry", str(tmp_path / "r"))
     assert stature(*tutorial, "--json", STATURE_MODEL="gender").document["model"] == "tutorial"
