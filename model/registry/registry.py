@@ -42,7 +42,7 @@ from model.registry.manifest import (
     decode,
     encode,
 )
-from model.registry.storage import claim, unique_name
+from model.registry.storage import check_writable, claim, unique_name
 from model.registry.version import Version, check_file, encode_weights, verify
 
 if TYPE_CHECKING:
@@ -162,6 +162,10 @@ class Registry:
         }
 
     # Writing
+
+    def check_writable(self) -> None:
+        """StorageError where nothing could be published, as far as a look can tell: before the work, not after it."""
+        check_writable(self.storage, f"{self.model}/artifacts", f"{self.model}/versions")
 
     def publish(self, draft: Draft, predictor: Predictor, by: str, report: bytes | None = None) -> Version:
         """Make this the next version, durably, and read it back. StorageError where that could not be done."""

@@ -65,6 +65,21 @@ def claim(storage: Storage, key: str, content: bytes) -> bool:
 _CLAIM_ATTEMPTS = 5
 
 
+def check_writable(storage: Storage, *prefixes: str) -> None:
+    """StorageError where keys under these prefixes could not be put, as far as a look can tell: only a put knows.
+
+    It is for whoever is about to compute for long what is to be put. Of object storage nothing can be told.
+    """
+    if isinstance(storage, LocalStorage):
+        for prefix in (LocalStorage.TEMPORARY, *prefixes):
+            path = storage.root / prefix
+            nearest = next((found for found in (path, *path.parents) if _may(found, os.F_OK)), path)
+            if not (_may(nearest, os.W_OK | os.X_OK) and nearest.is_dir()):
+                raise StorageError(
+                    f"{storage} cannot be written: {nearest} is no directory that this user may write to"
+                )
+
+
 def open_storage(location: str) -> Storage:
     """The storage at a URL (s3://, gs://, az://) or, without a scheme, in a local directory. SettingsError."""
     scheme, separator, _ = location.partition("://")
@@ -80,6 +95,10 @@ def open_storage(location: str) -> Storage:
     from model.registry.object_storage import ObjectStorage  # noqa: PLC0415 - an extra, and slow to import
 
     return ObjectStorage(location)
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=True)
 
 
 class LocalStorage:
