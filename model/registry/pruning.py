@@ -123,15 +123,18 @@ class _Look:
         One that cannot be read, or is missing, is no matter once its version is deleted.
         """
         newest = self.registry.newest_number()
-        # Deleted ones first: of two manifests that name one file, the one that still needs it owns it.
-        for number in sorted(range(self.last + 1, newest + 1), key=lambda number: number not in self.deleted_at):
+        for number in range(self.last + 1, newest + 1):
             try:
                 files = self.registry.manifest(number).files.all
             except CorruptionError:
                 if number not in self.deleted_at:
                     raise
-            else:
-                self.owners |= {f"{self.registry.model}/{file.key}": number for file in files}
+                continue
+            for file in files:
+                key = f"{self.registry.model}/{file.key}"
+                # Of two manifests that name one file, the one that still needs it owns it.
+                if key not in self.owners or number not in self.deleted_at:
+                    self.owners[key] = number
         self.last = newest
 
     def _reason(self, key: str) -> str | None:

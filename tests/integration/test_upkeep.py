@@ -253,6 +253,12 @@ def test_nothing_is_pruned_where_a_manifest_cannot_be_read_until_its_version_is_
     assert len(list(problems(trained))) == 1
 
 
+def test_of_millions_of_missing_manifests_a_pruning_tells_the_first(trained: Registry) -> None:
+    manifest_of(trained, 1_000_000_000).touch()
+    with pytest.raises(CorruptionError, match="version 3 of model gender is missing, and there are later ones"):
+        pruning.prune(trained, DAY, TOMORROW)
+
+
 def test_a_version_whose_manifest_cannot_be_read_is_listed_as_such_beside_the_others(trained: Registry) -> None:
     manifest_of(trained, 2).write_text("{}")
     code, said = stature(trained, "models")
