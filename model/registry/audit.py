@@ -62,7 +62,16 @@ def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str
             if not head.is_deleted(number) and registry.load(number).manifest.files.report is not None:
                 registry.report(number)
         except _UNREADABLE as error:
-            yield str(error)
+            if not _is_deleted_by_now(registry, head, number):
+                yield str(error)
+
+
+def _is_deleted_by_now(registry: Registry, head: Head, number: int) -> bool:
+    """A version may be deleted, and its files pruned, while all of this is read."""
+    try:
+        return registry.after(head).is_deleted(number)
+    except _UNREADABLE:
+        return False
 
 
 def _of_record(

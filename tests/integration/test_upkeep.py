@@ -295,6 +295,17 @@ def test_prune_only_says_what_it_would_do_until_it_is_told_to(trained: Registry)
     assert not path.exists()
 
 
+def test_what_is_deleted_and_pruned_while_the_registry_is_verified_is_not_missed(trained: Registry) -> None:
+    class PrunedMeanwhile(LocalStorage):
+        def get(self, key: str, maximum_bytes: int) -> bytes | None:
+            if "/artifacts/" in key and not trained.head().is_deleted(2):
+                trained.delete(2, by="me")
+                assert len(pruning.prune(trained, -DAY)) == 2
+            return super().get(key, maximum_bytes)
+
+    assert list(problems(Registry(PrunedMeanwhile(trained.storage.root), "gender"))) == []
+
+
 # Looking back
 
 
