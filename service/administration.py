@@ -88,9 +88,10 @@ def _commit(live_models: LiveModels, change: Change, by: str, move: Callable[[Ex
     except SettingsError as error:
         raise InvalidChangeError([FieldError("#", "alias_name", str(error))]) from None
     except StorageError as error:
-        _logger.error("the change by %s was not made: %s", by, error)  # noqa: TRY400 - its text says all
+        _logger.error("the change by %s was not acknowledged: %s", by, error)  # noqa: TRY400 - its text says all
         raise RegistryUnavailableError(
-            "the registry could not be written; its owner finds the reason in the log"
+            "the registry did not acknowledge the change: the aliases tell whether it was made, and the owner of the "
+            "service finds the reason in its log"
         ) from None
     live_models.follow()  # whatever comes of it: the change is made
     return head

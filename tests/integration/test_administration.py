@@ -154,6 +154,29 @@ def test_a_registry_that_cannot_be_written_is_said_and_what_is_served_stays(
     assert client.post("/predict", json=STEVE).json["model_version"] == 1
 
 
+def test_a_change_that_may_have_been_made_is_not_said_not_to_have_been(
+    client: FlaskClient, trained: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The store carries out the put, and is away before it can say so."""
+    put, get = trained.storage.put_if_absent, trained.storage.get
+
+    def fail(*_: object) -> None:
+        raise StorageError("the store does not answer")
+
+    def put_and_vanish(key: str, content: bytes) -> None:
+        put(key, content)
+        monkeypatch.setattr(trained.storage, "get", fail)
+        fail()
+
+    monkeypatch.setattr(trained.storage, "put_if_absent", put_and_vanish)
+    answer = client.put("/aliases/champion", json={"version": 2}, headers=AS_ADMIN)
+    assert (answer.status_code, answer.json["type"]) == (503, "/problems/registry-unavailable")
+    assert "tell whether it was made" in answer.json["detail"]
+    assert "the change by token of deploy was not acknowledged: the store does not answer" in caplog.text
+    monkeypatch.setattr(trained.storage, "get", get)
+    assert trained.head().champion == 2
+
+
 def test_a_token_is_never_in_an_answer_or_in_the_log(client: FlaskClient, trained: Registry) -> None:
     answers = [
         client.put("/aliases/champion", json={"version": 2}, headers=AS_ADMIN),
