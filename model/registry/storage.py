@@ -167,7 +167,7 @@ def unique_name() -> str:
 
 def created_at(name: str) -> datetime | None:
     """The time in such a name, whatever comes after the 32 digits; None for another name."""
-    match = re.match(r"([0-9a-f]{12})7[0-9a-f]{19}(?![0-9a-f])", name)
+    match = re.match(r"(0[0-9a-f]{11})7[0-9a-f]{19}(?![0-9a-f])", name)  # until the year 2527
     return datetime.fromtimestamp(int(match[1], 16) / 1000.0, UTC) if match else None
 
 

@@ -55,7 +55,10 @@ def test_a_name_tells_when_it_was_made_and_no_two_are_the_same() -> None:
     assert created_at(f"{names[0]}.npz") == created_at(names[0])
 
 
-@pytest.mark.parametrize("name", ["", "x", "0" * 32, "f" * 31, "0123456789ab7" + "0" * 20, "0123456789ab4" + "0" * 19])
+@pytest.mark.parametrize(
+    "name",
+    ["", "x", "0" * 32, "f" * 31, "0123456789ab7" + "0" * 20, "0123456789ab4" + "0" * 19, "f" * 12 + "7" + "0" * 19],
+)
 def test_another_name_tells_no_time(name: str) -> None:
     assert created_at(name) is None
 
