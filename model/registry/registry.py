@@ -307,7 +307,9 @@ class Registry:
                 previous_sha256=head.sha256,
                 state=state,
             )
-            content = _checked(encode(record), MAXIMUM_RECORD_BYTES, "log record")
+            # Deletions are what grows without end, and must leave room for promotions.
+            most = MAXIMUM_RECORD_BYTES // 2 if operation.name == "delete" else MAXIMUM_RECORD_BYTES
+            content = _checked(encode(record), most, "log record")
             if self._claim(_key("log", record.number), content):
                 return Head(record, sha256(content).hexdigest())
             head = self.after(head)

@@ -15,8 +15,8 @@ from model.network.network import Network
 from model.predictor import Predictor
 from model.registry import registry as registry_module
 from model.registry.audit import problems
-from model.registry.manifest import Draft, Manifest
-from model.registry.registry import Registry
+from model.registry.manifest import Draft, Manifest, encode
+from model.registry.registry import MAXIMUM_RECORD_BYTES, Registry
 from model.registry.storage import LocalStorage
 
 if TYPE_CHECKING:
@@ -353,6 +353,19 @@ def test_a_record_that_readers_would_refuse_is_not_written(trained: Registry) ->
         trained.promote(2, by="me", reason="x" * (1 << 20))
     assert trained.head().champion == 1
     assert trained.promote(2, by="me", reason="\udcff is no text").record.reason == "? is no text"
+
+
+def test_no_deletion_fills_a_record_so_that_no_alias_could_be_moved_any_more(trained: Registry) -> None:
+    """Every record holds the state whole, all deleted versions too."""
+    path, record = path_of(trained, "log/0000000001.json"), trained.head().record
+    state = record.state.model_copy(update={"deleted": tuple(range(10**9, 10**9 + 58_000))})
+    path.write_bytes(encode(record.model_copy(update={"state": state})))
+    assert MAXIMUM_RECORD_BYTES // 2 < path.stat().st_size < MAXIMUM_RECORD_BYTES
+    with pytest.raises(RefusedError, match="524,288 are allowed"):
+        trained.delete(2, by="me")
+    trained.set_alias(2, "challenger", by="me")
+    trained.promote(2, by="me")
+    assert trained.rollback(by="me").champion == 1
 
 
 def test_a_missing_record_is_no_end_of_the_log(trained: Registry) -> None:
