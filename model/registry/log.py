@@ -7,6 +7,7 @@ rewritten unnoticed, and it holds the whole state after it, so that one file say
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from pydantic import AwareDatetime, ConfigDict, Field
@@ -75,7 +76,12 @@ class Head:
         return self.state.aliases.get(CHAMPION)
 
     def is_deleted(self, number: int) -> bool:
-        return number in self.state.deleted
+        return number in self._deleted
+
+    @cached_property
+    def _deleted(self) -> frozenset[int]:
+        """Asked of every version by whoever lists them."""
+        return frozenset(self.state.deleted)
 
     def aliases_of(self, number: int) -> list[str]:
         """The aliases that point at a version."""
