@@ -5,9 +5,9 @@ moment, every publication. Hence the grace period: what is younger is left alone
 since not every storage tells it.
 
 A publisher that was paused for longer than the grace period may commit its manifest while its files are being removed.
-So a file is put aside first, then removed, and then the manifests are looked at once more: what a new one refers to is
-put back. Whoever dies in between has left it aside, where readers find it, and the next pruning puts it back. The
-publisher, for its part, puts its files again after its commit if they are absent.
+So each file is put aside first, then removed, and then the manifests are looked at once more: if a new one refers to
+it, it is put back. Whoever dies in between has left it aside, where readers find it, and the next pruning puts it back.
+The publisher, for its part, puts its files again after its commit if they are absent.
 """
 
 from __future__ import annotations
@@ -44,18 +44,17 @@ def prune(registry: Registry, grace: timedelta, now: datetime | None = None) -> 
     """Remove it, and put back what a manifest turns out to refer to. What was removed for good."""
     look = _Look(registry, (now or datetime.now(UTC)) - grace)
     removed = [removal for removal in look.removals if look.remove(removal.key)]
-    needed = look.put_back()
-    return [removal for removal in removed if removal.key not in needed]
+    look.put_back()
+    return removed
 
 
 class _Look:
-    """The registry as one pruning finds it, and what that pruning puts aside."""
+    """The registry as one pruning finds it."""
 
     def __init__(self, registry: Registry, before: datetime) -> None:
         self.registry, self.before = registry, before
         self.folders = (f"{registry.model}/artifacts/", f"{registry.model}/reports/")
         self.aside = f"{registry.model}/{ASIDE}/"
-        self.own: list[str] = []
         # Files are listed before manifests: one that is referred to in between is then seen to be.
         keys = [f"{folder}{name}" for folder in self.folders for name in self._names(folder)]
         temporary = registry.storage.list_after(LocalStorage.TEMPORARY)
@@ -72,9 +71,10 @@ class _Look:
         ]
 
     def remove(self, key: str) -> bool:
-        """Remove a file, with a copy aside that is one's own: another pruning may remove the same file, and its copy.
+        """Remove a file for good, with a copy aside until the manifests have been looked at once more.
 
-        False where it was away already: whoever has removed it may put it back, and then no copy would be left of it.
+        Each pruning has a copy of its own, and puts back from memory: another that takes the copy for old may remove
+        it. False where the file was needed, or was away already: whoever has removed it may put it back.
         """
         storage = self.registry.storage
         if not key.startswith(self.folders):
@@ -88,31 +88,26 @@ class _Look:
         if content is None:
             return False
         copy = f"{self.aside}{unique_name()}-{_name(key)}"
-        self.own.append(copy)
         claim(storage, copy, content)
         storage.delete(key)
-        # Whoever was paused for longer than the grace period before the removal may have lost the copy to another.
-        claim(storage, copy, content)
-        return True
-
-    def put_back(self) -> set[str]:
-        """Look at the manifests once more; the files that they turned out to need, each now at its place.
-
-        One's own copies are then removed; so are those that another pruning left, once they are old enough.
-        """
-        storage = self.registry.storage
         self._read_manifests()
-        places = {_name(key): key for key, owner in self.owners.items() if owner not in self.deleted_at}
-        needed = set()
-        for name in self._names(self.aside):
-            key = places.get(name.partition("-")[2])
-            if key is not None:
-                needed.add(key)
-                if (content := storage.get(f"{self.aside}{name}", MAXIMUM_FILE_BYTES)) is not None:
-                    claim(storage, key, content)
-            if f"{self.aside}{name}" in self.own or _is_older(name, self.before):
-                storage.delete(f"{self.aside}{name}")
-        return needed
+        needed = self._is_needed(key)
+        if needed:
+            claim(storage, key, content)
+        storage.delete(copy)
+        return not needed
+
+    def put_back(self) -> None:
+        """What prunings that were killed had removed, if it is needed; once their copies are old, these are removed."""
+        storage, copies = self.registry.storage, self._names(self.aside)
+        self._read_manifests()
+        places = {_name(key): key for key in self.owners if self._is_needed(key)}
+        for copy in copies:
+            key = places.get(copy.partition("-")[2])
+            if key is not None and (content := storage.get(f"{self.aside}{copy}", MAXIMUM_FILE_BYTES)) is not None:
+                claim(storage, key, content)
+            if _is_older(copy, self.before):
+                storage.delete(f"{self.aside}{copy}")
 
     def _names(self, folder: str) -> list[str]:
         return self.registry.storage.list_after(folder.rstrip("/"))
@@ -122,7 +117,7 @@ class _Look:
 
         One that cannot be read, or is missing, is no matter once its version is deleted.
         """
-        newest = self.registry.newest_number()
+        newest = self.registry.newest_number(self.last)
         for number in range(self.last + 1, newest + 1):
             try:
                 files = self.registry.manifest(number).files.all
@@ -136,6 +131,9 @@ class _Look:
                 if key not in self.owners or number not in self.deleted_at:
                     self.owners[key] = number
         self.last = newest
+
+    def _is_needed(self, key: str) -> bool:
+        return key in self.owners and self.owners[key] not in self.deleted_at
 
     def _reason(self, key: str) -> str | None:
         """Why this file can go, if it can."""

@@ -70,9 +70,9 @@ class Registry:
         """The numbers of all versions ever published, deleted ones included."""
         return self._numbers("versions")
 
-    def newest_number(self) -> int:
-        """The highest of them, 0 where there is none."""
-        return self._last("versions")
+    def newest_number(self, known: int = 0) -> int:
+        """The highest of them, 0 where there is none. Of one that is known already it is found with a look or two."""
+        return self._last("versions", known)
 
     def manifest(self, number: int) -> Manifest:
         """What a version says of itself. NotFoundError, CorruptionError."""
@@ -346,16 +346,16 @@ class Registry:
         except OversizedError as error:
             raise CorruptionError(str(error)) from error
 
-    def _last(self, prefix: str) -> int:
-        """The highest number, 0 where there is none: doubling, then halving, since numbers have no gaps.
+    def _last(self, prefix: str, known: int = 0) -> int:
+        """The highest number, 0 where there is none: doubling steps, then halving, since numbers have no gaps.
 
         A few dozen looks whatever the size of the registry, where a list would grow with it; then a list of what comes
         after, which is nothing. If numbers are missing after all, no version takes a number below the highest.
         """
-        too_high = 1
-        while self._exists(prefix, too_high):
-            too_high *= 2
-        last = too_high // 2
+        step = 1
+        while self._exists(prefix, known + step):
+            step *= 2
+        last, too_high = known + step // 2, known + step
         while too_high - last > 1:
             middle = (last + too_high) // 2
             last, too_high = (middle, too_high) if self._exists(prefix, middle) else (last, middle)
