@@ -322,23 +322,26 @@ class Registry:
     def _file(self, manifest: Manifest, file: File, what: str) -> bytes:
         """The content of a file that a manifest names, not yet checked. CorruptionError where it is not there.
 
-        Where a pruning has just removed it, a copy is aside; before that is removed, the file is back at its place.
+        Where a pruning has just removed it, a copy is aside; before that is removed, the file is back at its place, and
+        from there another pruning may remove it.
         """
         key, most = f"{self.model}/{file.key}", min(file.size, MAXIMUM_FILE_BYTES)
-        for look in (self._get, self._get_aside, self._get):
-            content = look(key, most)
+        content = self._get(key, most)
+        for _ in range(_LOOKS_ASIDE):
             if content is not None:
                 return content
-        raise CorruptionError(f"version {manifest.number} of {self.model} lacks its {what}: there is no {key}")
+            copies = self._copies(key)
+            found = (self._get(place, most) for place in (*copies, key))
+            content = next((content for content in found if content is not None), None)
+            if not copies:
+                break
+        if content is None:
+            raise CorruptionError(f"version {manifest.number} of {self.model} lacks its {what}: there is no {key}")
+        return content
 
-    def _get_aside(self, name: str, maximum_bytes: int) -> bytes | None:
-        folder = f"{self.model}/{ASIDE}"
-        for copy in self.storage.list_after(folder):
-            if copy.partition("-")[2] == name.rpartition("/")[2]:
-                content = self._get(f"{folder}/{copy}", maximum_bytes)
-                if content is not None:
-                    return content
-        return None
+    def _copies(self, key: str) -> list[str]:
+        folder, name = f"{self.model}/{ASIDE}", key.rpartition("/")[2]
+        return [f"{folder}/{copy}" for copy in self.storage.list_after(folder) if copy.partition("-")[2] == name]
 
     def _get(self, name: str, maximum_bytes: int) -> bytes | None:
         try:
@@ -429,6 +432,7 @@ class Registry:
 
 ASIDE = "aside"
 """Where a pruning keeps a copy, <unique name>-<name of the file>, of what it removes, until it knows who needs it."""
+_LOOKS_ASIDE = 3
 _NUMBERED = re.compile(r"([0-9]{10})\.json")
 
 

@@ -202,6 +202,25 @@ def test_a_pruning_puts_back_what_is_needed_though_another_has_removed_its_copie
     assert list(problems(trained)) == []
 
 
+def test_a_file_that_one_pruning_puts_back_and_another_removes_is_read_from_the_copy_of_the_other(
+    trained: Registry,
+) -> None:
+    weights = artifact(trained, 2)
+    copies = [f"gender/aside/{unique_name()}-{weights.name}" for _ in range(2)]
+    trained.storage.put_if_absent(copies[0], weights.read_bytes())
+    content = weights.read_bytes()
+    weights.unlink()
+
+    class BesideTwo(LocalStorage):
+        def get(self, key: str, maximum_bytes: int) -> bytes | None:
+            if key == copies[0]:
+                self.delete(copies[0])
+                self.put_if_absent(copies[1], content)
+            return super().get(key, maximum_bytes)
+
+    assert Registry(BesideTwo(trained.storage.root), "gender").load(2)
+
+
 @pytest.mark.parametrize("doubtful", ["copy", "original"])
 def test_a_store_that_says_it_exists_and_has_stored_nothing_makes_no_pruning_lose_a_file(
     trained: Registry, doubtful: str
