@@ -48,6 +48,7 @@ class Settings(GateSettings):
 def run(settings: Settings, registry: Registry, *, by: str) -> Outcome:
     """Fit the two numbers, evaluate, publish, and promote where the gate says so. Raises StatureError of every kind."""
     gate.check(settings)
+    registry.check_writable()
     parent = registry.load(settings.version)
     people = read_people(settings.data, female_code=settings.female_code, skip_bad_rows=settings.skip_bad_rows)
     judges = judges_of(settings, people, female_code=settings.female_code, skip_bad_rows=settings.skip_bad_rows)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from people_files import people, text, write
 
-from model.errors import DataError, SettingsError
+from model.errors import DataError, SettingsError, StorageError
 from model.registry.audit import problems
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
@@ -557,6 +557,18 @@ def test_a_refused_file_leaves_the_registry_as_it_was(registry: Registry, tmp_pa
     with pytest.raises(DataError):
         train(registry, data=str(tmp_path / "nowhere.csv"))
     assert not path_of(registry, "").exists()
+
+
+def test_a_registry_that_cannot_be_written_is_told_before_the_training(registry: Registry) -> None:
+    registry.storage.put_if_absent("gender/versions", b"a file in place of a folder")
+    before = sorted(registry.storage.root.rglob("*"))
+
+    def on_epoch(epoch: int, loss: float) -> None:
+        pytest.fail(f"epoch {epoch} was reached with a loss of {loss}")
+
+    with pytest.raises(StorageError, match="cannot be written"):
+        job.run(Settings(), registry, by="a test", on_epoch=on_epoch)
+    assert sorted(registry.storage.root.rglob("*")) == before
 
 
 def test_progress_is_told_with_epoch_and_loss(tutorial: Registry) -> None:
