@@ -325,6 +325,11 @@ def test_what_is_not_understood_exits_with_2_and_shows_the_usage(arguments: tupl
     assert complaint.startswith("Usage: ")
 
 
+def test_a_command_that_is_mistyped_is_named_as_it_is_written() -> None:
+    complaint = refused(in_this_process("trian"), exit_code=2)
+    assert complaint.endswith("No such command 'trian'. Did you mean 'train'?\n")
+
+
 # Which registry, which model
 
 
