@@ -808,6 +808,7 @@ def test_a_busy_port_is_said_at_once_and_nothing_is_trained(tmp_path: Path, comm
         port = str(listener.getsockname()[1])
         complaint = refused(stature(command, "--port", port, "--registry", str(tmp_path / "registry")))
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use." in complaint
+    assert "STATURE_PORT" in complaint, "make run takes no option"
     assert not (tmp_path / "registry").exists()
 
 
