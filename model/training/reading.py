@@ -93,6 +93,8 @@ class Reading:
                 f"columns={{{types}}}, compression='{'gzip' if self.gzipped else 'none'}', store_rejects=true)"
             )
         names = [name.strip().lower() for name in columns]
+        if not names:
+            raise DataError(f"{self.name} has no header: its first line is empty")
         self.weight = self._measurement("weight", names)
         self.height = self._measurement("height", names)
         positions = {
@@ -206,7 +208,7 @@ class Reading:
         """A column whose middle person cannot be is in another unit than its name says."""
         weight, height = self._median("weight", self.weight), self._median("height", self.height)
         median = f"{self.name}: the median person has {self.weight.name} {weight:g} and {self.height.name} {height:g}"
-        rename = "Rename the column to the unit that it is in"
+        rename = "Rename the column to the unit that it is in, or convert it"
         try:
             weight_lb, height_in = units.to_canonical(weight, self.weight, height, self.height)
         except MeasurementsError as error:
@@ -227,7 +229,13 @@ class Reading:
                 WHERE 2 * up_to >= of_all ORDER BY {name} LIMIT 1"""
         ).fetchone()
         if found is None:
-            raise DataError(f"{self.name}: the column {field.name} holds no number at all; a number is written as 78.9")
+            begins = self.database.execute(
+                f"SELECT raw_{name}::VARCHAR FROM ({self.raw}) WHERE raw_{name} IS NOT NULL LIMIT 1", self.parameters
+            ).fetchone()
+            instead = f": it begins with {begins[0]!r:.60}, and" if begins else ";"
+            raise DataError(
+                f"{self.name}: the column {field.name} holds no number at all{instead} a number is written as 78.9"
+            )
         return float(found[0])
 
     def _problem(self) -> str:
