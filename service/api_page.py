@@ -100,6 +100,6 @@ def _type_of(schema: Document) -> list[tuple[str, str]]:
 def _plain_type(schema: Document) -> str:
     if values := schema.get("enum", [schema["const"]] if "const" in schema else []):
         return " or ".join(json.dumps(value) for value in values)
-    least = f" from {schema['minimum']:g}" if "minimum" in schema else ""
-    most = f" to {schema['maximum']:g}" if "maximum" in schema else ""
+    least = f" from {schema['minimum']:,.12g}" if "minimum" in schema else ""
+    most = f" to {schema['maximum']:,.12g}" if "maximum" in schema else ""
     return f"{schema.get('format', schema.get('type', 'anything'))}{least}{most}"

@@ -118,8 +118,9 @@ def when_ready(server: Arbiter) -> None:
 
 
 def on_starting(server: Arbiter) -> None:
-    """Before any worker: where they count together."""
-    del server
+    """Before any worker: where they count together. A setting that is mistyped might have closed the service."""
+    for variable in Settings.unknown(os.environ):
+        server.log.warning("%s is no setting, and is ignored", variable)
     try:
         os.environ[slots.DIRECTORY_VARIABLE] = str(slots.make_directory())
     except OSError as error:

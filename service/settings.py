@@ -39,6 +39,9 @@ def _as_browsers_say(origin: str) -> str:
 Origin = Annotated[str, AfterValidator(_as_browsers_say)]
 
 
+_READ_ELSEWHERE = {"STATURE_LOG", "STATURE_HOST", "STATURE_PORT", "STATURE_WORKERS"}
+
+
 class Settings(BaseModel):
     """Each field is read from STATURE_ and its name in capitals."""
 
@@ -80,6 +83,12 @@ class Settings(BaseModel):
     """Where a worker has as many that are large or wait for a thread, more of them are refused with 503."""
     maximum_connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Where a worker has more open, all requests are refused with 503 until it has not."""
+
+    @classmethod
+    def unknown(cls, environment: Mapping[str, str]) -> list[str]:
+        """The variables that look like settings and are none: mistyped, as it may be."""
+        known = _READ_ELSEWHERE | {f"STATURE_{name.upper()}" for name in cls.model_fields}
+        return sorted(variable for variable in environment if variable.startswith("STATURE_") and variable not in known)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=examples("stature log", "stature log --at 2026-11-01T12:00Z"))
-@click.option("--at", "moment", metavar="TIME", help="What each alias was then, such as at 2026-11-01T12:00Z.")
+@click.option("--at", "moment", metavar="TIME", help="What each alias was at this time, such as 2026-11-01T12:00Z.")
 @common
 def log(registry_path: str, model: str, *, as_json: bool, moment: str | None) -> None:
     """Show who moved which alias, when and why."""
@@ -67,7 +67,7 @@ def log(registry_path: str, model: str, *, as_json: bool, moment: str | None) ->
     "--alias",
     default="champion",
     show_default=True,
-    help="Or another, such as challenger, by which a service answers too.",
+    help="The alias that it gets: champion, or a name by which it can be asked, such as challenger.",
 )
 @version_argument()
 @common

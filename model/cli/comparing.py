@@ -64,7 +64,7 @@ def reproduce(
 ) -> None:
     """Train a version again, and compare.
 
-    All that is needed is in its manifest. Exit code 1 unless it is the same to the bit.
+    Settings and seed are in its manifest. Exit code 1 unless it is the same to the bit.
     """
     from model.training.reproduce import reproduce as train_again  # noqa: PLC0415
 

@@ -79,6 +79,14 @@ class Group(click.Group):
                 "The image that serves leaves out what only training uses: use the one that trains, target `train`."
             ) from None
 
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(context, arguments)
+        except click.NoSuchCommand as error:  # click does not know the names of what is not imported
+            raise click.NoSuchCommand(error.command_name, possibilities=_MODULES, ctx=context) from None
+
     def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_MODULES)
 

@@ -128,7 +128,8 @@ def _check_free(host: str, port: int) -> None:
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or "that is no host"
         raise click.ClickException(
-            f"cannot listen on {host}:{port}: {why}. Choose another with --host and --port."
+            f"cannot listen on {host}:{port}: {why}. "
+            "Choose another with --host and --port, or with STATURE_HOST and STATURE_PORT in front of the command."
         ) from None
 
 

@@ -85,11 +85,12 @@ def open_storage(location: str) -> Storage:
     scheme, separator, _ = location.partition("://")
     if not location:
         raise SettingsError("an empty name cannot be a registry: a path or a URL is expected")
-    if not separator:
+    mistyped = not separator and location.startswith(tuple(f"{scheme}:" for scheme in OBJECT_STORAGE_SCHEMES))
+    if not separator and not mistyped:
         if os.path.isfile(location):  # noqa: PTH113 - Path's own raises where a folder above may not be looked into
             raise SettingsError(f"{location} cannot be a registry: it is a file, and a directory is expected")
         return LocalStorage(Path(location))
-    if scheme not in OBJECT_STORAGE_SCHEMES:
+    if mistyped or scheme not in OBJECT_STORAGE_SCHEMES:
         schemes = ", ".join(f"{scheme}://" for scheme in OBJECT_STORAGE_SCHEMES)
         raise SettingsError(f"{location} cannot be a registry: a path, or a URL with one of {schemes} is expected")
     from model.registry.object_storage import ObjectStorage  # noqa: PLC0415 - an extra, and slow to import

@@ -108,10 +108,12 @@ def _loss(losses: Sequence[tuple[int, float]], trainer: Trainer, share_female: f
     (first_epoch, first), (last_epoch, last) = losses[0], losses[-1]
     told = f"from {first:.4f} after epoch {first_epoch:,} to {last:.4f} after epoch {last_epoch:,}"
     name = {"log_loss": "log-loss", "mean_squared_error": "mean squared error"}[trainer.loss]
+    starts = trainer.hyperparameters.get("restarts", 1)
+    best = f", in the best of {starts} starts" if starts > 1 else ""
     return Picture(
         charts.loss_curve(losses, float(of_base_rate)),
         f"Curve of the {name} over the people trained on, {told}.",
-        f"The {name} over the people trained on, {told}, by {trainer.name}.",
+        f"The {name} over the people trained on, {told}, by {trainer.name}{best}.",
     )
 
 

@@ -83,16 +83,21 @@ class Reading:
             source = "read_parquet($path)"
             described = self.database.execute(f"DESCRIBE SELECT * FROM {source}", self.parameters).fetchall()
             columns = [name for name, *_ in described]
+            # What was 78.9 is 78.9000015 in single precision, and 78.9 again in its shortest digits.
+            given = [f"{_quoted(name)}{'::VARCHAR' * (kind == 'FLOAT')}" for name, kind, *_ in described]
         else:
             columns, delimiter = self._header()
             self.delimiter = delimiter
             self.parameters |= {"delimiter": delimiter}
-            types = ", ".join(f"'column_{number}': 'VARCHAR'" for number in range(len(columns)))
+            given = [f"column_{number}" for number in range(len(columns))]
+            types = ", ".join(f"'{column}': 'VARCHAR'" for column in given)
             source = (
                 f"read_csv($path, auto_detect=false, header=true, delim=$delimiter, quote='\"', escape='\"', "
                 f"columns={{{types}}}, compression='{'gzip' if self.gzipped else 'none'}', store_rejects=true)"
             )
         names = [name.strip().lower() for name in columns]
+        if not names:
+            raise DataError(f"{self.name} has no header: its first line is empty")
         self.weight = self._measurement("weight", names)
         self.height = self._measurement("height", names)
         positions = {
@@ -100,11 +105,8 @@ class Reading:
             "height": self._position(self.height.name, names),
             "gender": self._position("gender", names),
         }
-        selected = [
-            (columns[position] if self.is_parquet else f"column_{position}", f"raw_{name}")
-            for name, position in positions.items()
-        ]
-        self.raw = f"SELECT {', '.join(f'{_quoted(column)} AS {name}' for column, name in selected)} FROM {source}"
+        selected = ", ".join(f"{given[position]} AS raw_{name}" for name, position in positions.items())
+        self.raw = f"SELECT {selected} FROM {source}"
 
     def _bytes(self) -> BinaryIO:
         opened = gzip.open if self.gzipped else open
@@ -206,7 +208,7 @@ class Reading:
         """A column whose middle person cannot be is in another unit than its name says."""
         weight, height = self._median("weight", self.weight), self._median("height", self.height)
         median = f"{self.name}: the median person has {self.weight.name} {weight:g} and {self.height.name} {height:g}"
-        rename = "Rename the column to the unit that it is in"
+        rename = "Rename the column to the unit that it is in, or convert it"
         try:
             weight_lb, height_in = units.to_canonical(weight, self.weight, height, self.height)
         except MeasurementsError as error:
@@ -227,7 +229,13 @@ class Reading:
                 WHERE 2 * up_to >= of_all ORDER BY {name} LIMIT 1"""
         ).fetchone()
         if found is None:
-            raise DataError(f"{self.name}: the column {field.name} holds no number at all; a number is written as 78.9")
+            begins = self.database.execute(
+                f"SELECT raw_{name}::VARCHAR FROM ({self.raw}) WHERE raw_{name} IS NOT NULL LIMIT 1", self.parameters
+            ).fetchone()
+            instead = f": it begins with {begins[0]!r:.60}, and" if begins else ";"
+            raise DataError(
+                f"{self.name}: the column {field.name} holds no number at all{instead} a number is written as 78.9"
+            )
         return float(found[0])
 
     def _problem(self) -> str:

@@ -125,7 +125,11 @@ def _facts(draft: Draft) -> Iterator[tuple[str, str]]:
             "recalibrated",
             f"the log-odds of `{moved.parent_digest}` times {moved.slope:.6g}, plus {moved.intercept:.6g}",
         )
-    yield "ended", f"after {trainer.epochs:,} epochs, at a loss of {trainer.final_loss:.6f} on the people trained on"
+    starts = " of all starts" if trainer.hyperparameters.get("restarts", 1) > 1 else ""
+    yield (
+        "ended",
+        f"after {trainer.epochs:,} epochs{starts}, at a loss of {trainer.final_loss:.6f} on the people trained on",
+    )
     for layer, neuron in trainer.saturated_units or ():
         yield "saturated", f"neuron {neuron} of hidden layer {layer}, which answers nearly the same for everybody"
     yield "shift, scale", f"{_pair(draft.shift)} and {_pair(draft.scale)}, of weight in lb and height in in"

@@ -154,7 +154,7 @@ EXPLAIN: Document = {
 OBSERVE: Document = {
     "name": "observe",
     "in": "query",
-    "description": "Whether these are people to be counted in `/metrics` and `/drift`. A drawing or a trial is none.",
+    "description": "Whether `/metrics` and `/drift` count these people: false for what is only tried out, or drawn.",
     "schema": {"type": "boolean", "default": True},
 }
 HEADERS: Document = {

@@ -39,7 +39,7 @@ def test_every_alert_is_tried_both_ways_and_has_a_runbook() -> None:
     runbooks = re.findall(r"^### (Stature\w+)$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
     alerts = re.findall(r"- alert: (\w+)", rules)
     assert alerts == runbooks
-    assert [f"#{alert.lower()}" for alert in alerts] == re.findall(r"runbook_url: docs/operations\.md(#\w+)", rules)
+    assert [f"#{alert.lower()}" for alert in alerts] == re.findall(r"runbook: docs/operations\.md(#\w+)", rules)
     for alert in alerts:
         assert re.search(rf"alertname: {alert}\}}", tests), f"{alert} is never shown to be silent"
         assert re.search(rf"alertname: {alert}\n +exp_alerts:", tests), f"{alert} is never shown to fire"

@@ -179,6 +179,16 @@ def test_a_service_that_is_started_first_is_ready_once_something_is_promoted(
     assert "waiting for `stature train`" in service.log.read_text()
 
 
+def test_a_setting_that_is_mistyped_is_named_without_its_value(trained: Registry, tmp_path: Path) -> None:
+    with serve(
+        trained.storage.root, tmp_path / "log", STATURE_TOKEN="deploy admin 5ec2e7", STATURE_LOG="json"
+    ) as service:
+        log = service.log.read_text()
+    assert log.count("STATURE_TOKEN is no setting, and is ignored") == 1
+    assert "5ec2e7" not in log
+    assert log.count("is no setting") == 1, "those that are settings are not named"
+
+
 def test_nothing_measured_is_ever_written_to_the_log(trained: Registry, tmp_path: Path) -> None:
     with serve(trained.storage.root, tmp_path / "log") as service:
         for document in ({"weight_kg": 173.515, "height_cm": 173.525}, {"weight_kg": 173.515, "height_cm": 7.3525}):

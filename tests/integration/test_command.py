@@ -325,6 +325,11 @@ def test_what_is_not_understood_exits_with_2_and_shows_the_usage(arguments: tupl
     assert complaint.startswith("Usage: ")
 
 
+def test_a_command_that_is_mistyped_is_named_as_it_is_written() -> None:
+    complaint = refused(in_this_process("trian"), exit_code=2)
+    assert complaint.endswith("No such command 'trian'. Did you mean 'train'?\n")
+
+
 # Which registry, which model
 
 
@@ -817,6 +822,7 @@ def test_a_busy_port_is_said_at_once_and_nothing_is_trained(tmp_path: Path, comm
         port = str(listener.getsockname()[1])
         complaint = refused(stature(command, "--port", port, "--registry", str(tmp_path / "registry")))
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use." in complaint
+    assert "STATURE_PORT" in complaint, "make run takes no option"
     assert not (tmp_path / "registry").exists()
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shlex
+from collections import Counter
 from itertools import product
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -340,3 +343,27 @@ def test_the_description_can_be_read_as_a_page(app: Flask, api: dict[str, Any]) 
     assert set(re.findall(r'href="#([^"]+)"', response.text)) <= anchors
     assert "<script" not in response.text
     assert re.findall(r'(?:src|href)="(?:https?:)?//', response.text) == []
+
+
+def test_every_command_on_that_page_asks_what_it_stands_at(app: Flask, api: dict[str, Any]) -> None:
+    text = html.unescape(app.test_client().get("/docs").text)
+    asked = Counter()
+    for command in re.findall(r"<code>(curl .*?)</code>", text, re.DOTALL):
+        words = shlex.split(command)
+        method = words[words.index("-X") + 1] if "-X" in words else "POST"
+        path = next(word for word in words if word.startswith("localhost:8000")).removeprefix("localhost:8000")
+        headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+        body = words[words.index("-d") + 1]
+        assert app.test_client().open(path, method=method, headers=headers, data=body).status_code in {200, 403}, (
+            command
+        )
+        asked["Authorization" in headers] += 1
+    examples = [
+        (operation["security"], example)
+        for methods in api["paths"].values()
+        for operation in methods.values()
+        if "requestBody" in operation
+        for example in operation["requestBody"]["content"]["application/json"]["examples"]
+    ]
+    with_token = sum({} not in security for security, _ in examples)
+    assert asked == {True: with_token, False: len(examples) - with_token}

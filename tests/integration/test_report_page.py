@@ -90,6 +90,13 @@ def test_a_training_leaves_a_report_that_says_what_its_manifest_says(trained: Re
     assert "a point each" not in page.said
 
 
+def test_the_epochs_of_the_curve_are_those_of_the_best_start_and_the_others_are_counted(
+    trained: Registry, page: Page
+) -> None:
+    assert re.search(r"after epoch \d+, by gauss_newton, in the best of 4 starts", page.said)
+    assert f"after {trained.manifest(1).trainer.epochs} epochs of all starts" in page.said
+
+
 def test_every_picture_has_a_text_for_those_who_do_not_see_it(page: Page) -> None:
     texts = [attributes["alt"] for tag, attributes in page.elements if tag == "img"]
     assert len(set(texts)) == len(texts)

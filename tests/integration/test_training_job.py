@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from people_files import people, text, write
 
-from model.errors import DataError, SettingsError, StorageError
+from model.errors import DataError, SettingsError, StorageError, TrainingError
 from model.registry.audit import problems
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
@@ -540,6 +540,12 @@ def test_a_setting_that_cannot_be_is_refused_by_its_flag(tutorial: Registry, set
     flag = "--" + next(iter(settings)).replace("_", "-")
     with pytest.raises(SettingsError, match=f"^{flag} "):
         train(tutorial, data="tutorial", **settings)
+    assert tutorial.numbers() == []
+
+
+def test_a_training_that_diverged_publishes_nothing(tutorial: Registry) -> None:
+    with pytest.raises(TrainingError, match="a smaller learning rate is needed"):
+        train(tutorial, data="tutorial", learning_rate=1e300)
     assert tutorial.numbers() == []
 
 

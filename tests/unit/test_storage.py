@@ -30,6 +30,13 @@ def test_a_file_is_no_registry_though_what_is_not_there_yet_may_become_one(tmp_p
     assert str(open_storage(str(tmp_path / "registry"))) == str(tmp_path / "registry")
 
 
+@pytest.mark.parametrize("location", ["s3:bucket/folder", "s3:/bucket/folder", "gs:/bucket", "az:/container"])
+def test_a_url_that_lacks_a_slash_is_no_folder(location: str) -> None:
+    with pytest.raises(SettingsError, match="cannot be a registry: a path, or a URL with one of s3://, gs://, az://"):
+        open_storage(location)
+    assert str(open_storage(f"./{location}")) == location, "a folder of this name is written so"
+
+
 def test_files_can_be_read_by_another_user_whatever_the_umask(storage: LocalStorage) -> None:
     before = os.umask(0o077)
     try:
