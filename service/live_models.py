@@ -118,8 +118,12 @@ class LiveModels:
         before = self._live
         head = self.registry.after(before.head) if before.head.number else self.registry.head()
         if head.number == before.head.number and not self._missing(before):
-            if head.number:
-                self.registry.at(head.number)  # nothing new, or nothing at all: a registry that has vanished is told
+            # Nothing new, or nothing at all: a registry that has vanished, or in whose place is another, is told.
+            if head.number and self.registry.at(head.number).sha256 != head.sha256:
+                raise CorruptionError(
+                    f"log record {head.number} of {self.registry.model} is not what it was: if another registry is to "
+                    "be served, start the service anew"
+                )
             self._followed(before)
             self._note_failure("")
             return

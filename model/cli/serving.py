@@ -68,9 +68,11 @@ def serve(registry_path: str, model: str, *, host: str, port: int, workers: int)
 
     What is promoted later is served within two seconds. It runs until Ctrl-C or SIGTERM; standard error has its log.
     """
-    _check_free(host, port)
+    from model.registry.manifest import check_name  # noqa: PLC0415
     from model.registry.storage import open_storage  # noqa: PLC0415
 
+    check_name(model, "a model")
+    _check_free(host, port)
     # A look and no more: numpy is not to be imported before gunicorn's settings have limited its threads.
     if not open_storage(registry_path).list_after(f"{model}/log"):
         click.echo(f"No champion of {model} in {registry_path} yet: waiting for `stature train`.", err=True)

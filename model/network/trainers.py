@@ -60,13 +60,14 @@ def sgd(
 
     An epoch is one pass over all people, in their order or, with `shuffle`, in a new order each time. In epoch e,
     counted from 0, the step is learning_rate / (1 + learning_rate_decay · e). `on_epoch` is told the loss after every
-    `report_every`-th epoch, beginning with the first. Raises TrainingError where the weights grew beyond all bounds.
+    `report_every`-th epoch, beginning with the first. Raises TrainingError instead of telling it where a weight has
+    grown beyond a million: a difference too small to be measured would then turn an answer from 0 to 1.
     """
     network = Network(start.sizes, start.parameters.copy())
     plain = PlainNetwork(network) if len(network.parameters) <= _FEW_PARAMETERS else None
     order = np.arange(len(inputs))
     history = []
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found at the end, and said in words
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is beyond all bounds, and is said in words
         for epoch in range(epochs):
             if shuffle is not None:
                 shuffle.shuffle(order)
@@ -83,6 +84,8 @@ def sgd(
                         network.parameters -= step * gradient
             if epoch % report_every == 0 or epoch == epochs - 1:
                 network = plain.network() if plain else network
+                if not np.abs(network.parameters).max() <= _LARGEST_WEIGHT:  # nor is what is not a number
+                    raise TrainingError("the weights grew beyond all bounds: a smaller learning rate is needed")
                 history.append((epoch, _mean_loss(network, inputs, targets, loss)))
                 if epoch % report_every == 0:
                     on_epoch(*history[-1])
@@ -156,6 +159,7 @@ _ROUGHLY, _FINELY = 1e-3, 1e-6
 """A descent has ended where a step lowers the objective by less than this part of it."""
 _FEW_PARAMETERS = 128
 """Up to so many, plain floats are quicker than matrices for one person."""
+_LARGEST_WEIGHT = 1e6
 _PEOPLE_AT_ONCE = 4096
 """So many are lists of floats at a time, which take ten times the room of an array."""
 _SATURATED_SHARE, _SATURATED_WITHIN = 0.99, 0.01
@@ -184,5 +188,5 @@ def _mean_loss(network: Network, inputs: Array, targets: Array, loss: Loss) -> f
 def _finished(network: Network, inputs: Array, counts: Array, epochs: int, history: list[tuple[int, float]]) -> Fit:
     loss = history[-1][1]
     if not (np.isfinite(loss) and np.isfinite(network.parameters).all()):
-        raise TrainingError("the weights grew beyond all bounds: a smaller learning rate is needed")
+        raise TrainingError("the training ended in what is not a finite number")
     return Fit(network, loss, epochs, tuple(history), saturated_units(network, inputs, counts))

@@ -62,7 +62,16 @@ def problems(registry: Registry, expect_head: str | None = None) -> Iterator[str
             if not head.is_deleted(number) and registry.load(number).manifest.files.report is not None:
                 registry.report(number)
         except _UNREADABLE as error:
-            yield str(error)
+            if not _is_deleted_by_now(registry, head, number):
+                yield str(error)
+
+
+def _is_deleted_by_now(registry: Registry, head: Head, number: int) -> bool:
+    """A version may be deleted, and its files pruned, while all of this is read."""
+    try:
+        return registry.after(head).is_deleted(number)
+    except _UNREADABLE:
+        return False
 
 
 def _of_record(
@@ -90,8 +99,9 @@ def _repeated(transaction: str, name: str, seen: dict[str, str]) -> Iterator[str
 
 def _unfounded(record: Record, manifests: dict[int, str | None]) -> Iterator[str]:
     """What a record says of versions that is not so."""
-    version = record.operation.version
-    if version is not None and manifests.get(version, "") not in (None, record.manifest_sha256):
+    version, digest = record.operation.version, record.manifest_sha256
+    unreadable = digest is None and record.operation.name == "delete"
+    if version is not None and not unreadable and manifests.get(version, "") not in (None, digest):
         yield f"log record {record.number} was written for another manifest of version {version}"
     for alias, aliased in record.state.aliases.items():
         if aliased not in manifests or aliased in record.state.deleted:
@@ -109,7 +119,7 @@ def _inconsequent(record: Record, before: Head) -> Iterator[str]:
         yield f"{name} expected {in_words(operation.expect)}, and the champion was {in_words(before.champion)}"
     if operation.name not in _KNOWN_OPERATIONS:
         yield f"{name} has the operation {operation.name!r:.80}, which this release of Stature does not know"
-    elif operation.name == "rollback" and PREVIOUS not in before.state.aliases:
+    elif operation.name == "rollback" and not {CHAMPION, PREVIOUS} <= before.state.aliases.keys():
         yield f"{name} rolls back, and there was no previous champion"
     elif operation.name == "set_alias" and operation.alias in (None, CHAMPION, PREVIOUS):
         yield f"{name} sets the alias {operation.alias}, which only promoting and rolling back may move"

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from model.errors import CorruptionError
+from model.errors import CorruptionError, SettingsError
 
 MAXIMUM_MANIFEST_BYTES = 1 << 20
 MAXIMUM_FILE_BYTES = 4 << 20
@@ -286,6 +287,15 @@ class _Identity(Stored):
 
 class Manifest(Draft, _Identity):
     """A version's manifest: creating this file is what publishes the version."""
+
+
+def check_name(name: str, what: str) -> str:
+    """The name of a model or an alias. SettingsError for one that none can have."""
+    if not re.fullmatch(NAME, name):
+        raise SettingsError(
+            f"{name!r} cannot name {what}: lower-case letters, digits, - and _ are expected, a letter first"
+        )
+    return name
 
 
 _Stored = TypeVar("_Stored", bound=Stored)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from model.errors import CorruptionError, OversizedError
 from model.registry.manifest import MAXIMUM_FILE_BYTES
 from model.registry.registry import ASIDE
-from model.registry.storage import LocalStorage, created_at, unique_name
+from model.registry.storage import LocalStorage, claim, created_at, unique_name
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -43,11 +43,7 @@ def removals(registry: Registry, grace: timedelta, now: datetime | None = None) 
 def prune(registry: Registry, grace: timedelta, now: datetime | None = None) -> list[Removal]:
     """Remove it, and put back what a manifest turns out to refer to. What was removed for good."""
     look = _Look(registry, (now or datetime.now(UTC)) - grace)
-    removed = []
-    for removal in look.removals:
-        if not removal.key.startswith(look.folders) or look.put_aside(removal.key):
-            registry.storage.delete(removal.key)
-            removed.append(removal)
+    removed = [removal for removal in look.removals if look.remove(removal.key)]
     needed = look.put_back()
     return [removal for removal in removed if removal.key not in needed]
 
@@ -66,8 +62,8 @@ class _Look:
         self.deleted_at = {
             record.operation.version: record.at for record in registry.log() if record.operation.name == "delete"
         }
-        self.last = max(registry.numbers(), default=0)
-        self.owners = self._owners()
+        self.last, self.owners = 0, dict[str, int]()
+        self._read_manifests()
         found = [(key, self._reason(key)) for key in keys]
         self.removals = [Removal(key, reason) for key, reason in found if reason is not None] + [
             Removal(f"{LocalStorage.TEMPORARY}/{name}", "left by a crash")
@@ -75,20 +71,28 @@ class _Look:
             if _is_older(name, before)
         ]
 
-    def put_aside(self, key: str) -> bool:
-        """A copy of one's own, since another pruning may remove the same file, and its copy, at the same time.
+    def remove(self, key: str) -> bool:
+        """Remove a file, with a copy aside that is one's own: another pruning may remove the same file, and its copy.
 
-        False where that has removed it already: it may put it back, and then no copy would be left of it.
+        False where it was away already: whoever has removed it may put it back, and then no copy would be left of it.
         """
+        storage = self.registry.storage
+        if not key.startswith(self.folders):
+            storage.delete(key)
+            return True
         try:
-            content = self.registry.storage.get(key, MAXIMUM_FILE_BYTES)
+            content = storage.get(key, MAXIMUM_FILE_BYTES)
         except OversizedError:
-            return True  # no file of a version is that large, so none can need it
+            storage.delete(key)  # no file of a version is that large, so none can need it
+            return True
         if content is None:
             return False
         copy = f"{self.aside}{unique_name()}-{_name(key)}"
-        self.registry.storage.put_if_absent(copy, content)
         self.own.append(copy)
+        claim(storage, copy, content)
+        storage.delete(key)
+        # Whoever was paused for longer than the grace period before the removal may have lost the copy to another.
+        claim(storage, copy, content)
         return True
 
     def put_back(self) -> set[str]:
@@ -97,7 +101,7 @@ class _Look:
         One's own copies are then removed; so are those that another pruning left, once they are old enough.
         """
         storage = self.registry.storage
-        self.owners |= self._owners(after=self.last)
+        self._read_manifests()
         places = {_name(key): key for key, owner in self.owners.items() if owner not in self.deleted_at}
         needed = set()
         for name in self._names(self.aside):
@@ -105,7 +109,7 @@ class _Look:
             if key is not None:
                 needed.add(key)
                 if (content := storage.get(f"{self.aside}{name}", MAXIMUM_FILE_BYTES)) is not None:
-                    storage.put_if_absent(key, content)
+                    claim(storage, key, content)
             if f"{self.aside}{name}" in self.own or _is_older(name, self.before):
                 storage.delete(f"{self.aside}{name}")
         return needed
@@ -113,20 +117,25 @@ class _Look:
     def _names(self, folder: str) -> list[str]:
         return self.registry.storage.list_after(folder.rstrip("/"))
 
-    def _owners(self, after: int = 0) -> dict[str, int]:
-        """Which version refers to which file. A manifest that cannot be read is no matter once it is deleted."""
-        owners: dict[str, int] = {}
-        # Deleted ones first: of two manifests that name one file, the one that still needs it owns it.
-        for number in sorted(self.registry.numbers(), key=lambda number: number not in self.deleted_at):
-            if number > after:
-                try:
-                    files = self.registry.manifest(number).files.all
-                except CorruptionError:
-                    if number not in self.deleted_at:
-                        raise
-                else:
-                    owners |= {f"{self.registry.model}/{file.key}": number for file in files}
-        return owners
+    def _read_manifests(self) -> None:
+        """Which version refers to which file, from the manifests that are new since the last look.
+
+        One that cannot be read, or is missing, is no matter once its version is deleted.
+        """
+        newest = self.registry.newest_number()
+        for number in range(self.last + 1, newest + 1):
+            try:
+                files = self.registry.manifest(number).files.all
+            except CorruptionError:
+                if number not in self.deleted_at:
+                    raise
+                continue
+            for file in files:
+                key = f"{self.registry.model}/{file.key}"
+                # Of two manifests that name one file, the one that still needs it owns it.
+                if key not in self.owners or number not in self.deleted_at:
+                    self.owners[key] = number
+        self.last = newest
 
     def _reason(self, key: str) -> str | None:
         """Why this file can go, if it can."""

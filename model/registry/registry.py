@@ -21,16 +21,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from model.errors import (
     CorruptionError,
     ExpectationError,
     NotFoundError,
     OversizedError,
     RefusedError,
-    SettingsError,
-    StorageError,
 )
 from model.registry.log import CHAMPION, PREVIOUS, Expect, Head, Operation, Record, apply, in_words
 from model.registry.manifest import (
@@ -41,12 +37,12 @@ from model.registry.manifest import (
     File,
     Files,
     Manifest,
-    Name,
     Verdict,
+    check_name,
     decode,
     encode,
 )
-from model.registry.storage import unique_name
+from model.registry.storage import check_writable, claim, unique_name
 from model.registry.version import Version, check_file, encode_weights, verify
 
 if TYPE_CHECKING:
@@ -62,7 +58,7 @@ class Registry:
     """The versions of one model and the log of its aliases."""
 
     def __init__(self, storage: Storage, model: str) -> None:
-        self.model = _check_name(model, "a model")
+        self.model = check_name(model, "a model")
         self.storage = storage
 
     def __str__(self) -> str:
@@ -73,6 +69,10 @@ class Registry:
     def numbers(self) -> list[int]:
         """The numbers of all versions ever published, deleted ones included."""
         return self._numbers("versions")
+
+    def newest_number(self) -> int:
+        """The highest of them, 0 where there is none."""
+        return self._last("versions")
 
     def manifest(self, number: int) -> Manifest:
         """What a version says of itself. NotFoundError, CorruptionError."""
@@ -118,11 +118,12 @@ class Registry:
         return head
 
     def log(self, after: int = 0) -> Iterator[Record]:
-        """The records of the log with numbers above `after`, oldest first."""
-        head = self.read_record(after + 1)
-        while head is not None and head.record is not None:
+        """The records of the log with numbers above `after`, oldest first. CorruptionError where one is missing."""
+        last = after
+        while (head := self.read_record(last + 1)) is not None and head.record is not None:
             yield head.record
-            head = self.read_record(head.number + 1)
+            last = head.number
+        self._later("log", last)
 
     def resolve(self, name: str, head: Head) -> int:
         """The number of the version that a number or an alias names. NotFoundError where it names none."""
@@ -139,7 +140,7 @@ class Registry:
 
     def newest(self, limit: int, head: Head, before: int | None = None) -> list[dict[str, Any]]:
         """Summaries of the versions below a number that are not deleted, the newest first, at most `limit`."""
-        last = self._last("versions") if before is None else min(before - 1, self._last("versions"))
+        last = self.newest_number() if before is None else min(before - 1, self.newest_number())
         numbers = (number for number in range(last, 0, -1) if not head.is_deleted(number))
         return [self._summary(number, head) for number in itertools.islice(numbers, limit)]
 
@@ -162,6 +163,10 @@ class Registry:
 
     # Writing
 
+    def check_writable(self) -> None:
+        """StorageError where nothing could be published, as far as a look can tell: before the work, not after it."""
+        check_writable(self.storage, f"{self.model}/artifacts", f"{self.model}/versions")
+
     def publish(self, draft: Draft, predictor: Predictor, by: str, report: bytes | None = None) -> Version:
         """Make this the next version, durably, and read it back. StorageError where that could not be done."""
         weights = encode_weights(predictor)
@@ -172,7 +177,9 @@ class Registry:
             self._claim(file.key, content)
         said = {name: getattr(draft, name) for name in Draft.model_fields}
         transaction = uuid.uuid4().hex
-        number = self._last("versions")
+        # Where the newest manifest is lost, its number is not free: another network would be what the log speaks of.
+        state = self.head().state
+        number = max([self.newest_number(), *state.aliases.values(), *state.deleted])
         claimed = False
         while not claimed:
             number += 1
@@ -215,7 +222,7 @@ class Registry:
 
         def operation(head: Head) -> Operation:
             previous = head.state.aliases.get(PREVIOUS)
-            if previous is None:
+            if previous is None or head.champion is None:
                 raise RefusedError(f"model {self.model} has no previous champion to roll back to")
             self.load(previous)
             return Operation(name="rollback", version=previous, expect=expect)
@@ -230,7 +237,7 @@ class Registry:
         """
         if alias in (CHAMPION, PREVIOUS):
             raise RefusedError(f"the alias {alias} moves by promoting and rolling back alone")
-        _check_name(alias, "an alias")
+        check_name(alias, "an alias")
         self.load(number)
 
         def operation(head: Head) -> Operation | None:
@@ -308,22 +315,7 @@ class Registry:
     # Files
 
     def _claim(self, key: str, content: bytes) -> bool:
-        """Put if absent, and on any doubt read back. True: the key holds our content. False: it holds another's.
-
-        Contents differ by the transaction id in them (and weights and reports by their key), so the same bytes are our
-        own: a put whose reply was lost.
-        """
-        doubt: StorageError | None = None
-        for _ in range(_CLAIM_ATTEMPTS):
-            try:
-                if self.storage.put_if_absent(f"{self.model}/{key}", content):
-                    return True
-            except StorageError as error:
-                doubt = error
-            found = self.storage.get(f"{self.model}/{key}", MAXIMUM_FILE_BYTES)
-            if found is not None:
-                return found == content
-        raise doubt or StorageError(f"{self.storage} says that {key} exists, and does not hold it")
+        return claim(self.storage, f"{self.model}/{key}", content)
 
     def _file(self, manifest: Manifest, file: File, what: str) -> bytes:
         """The content of a file that a manifest names, not yet checked. CorruptionError where it is not there.
@@ -356,34 +348,42 @@ class Registry:
         """The highest number, 0 where there is none: doubling, then halving, since numbers have no gaps.
 
         A few dozen looks whatever the size of the registry, where a list would grow with it; then a list of what comes
-        after, which is nothing. If numbers are missing after all, no version takes a number below the highest, and a
-        log with a hole in it is refused: its end is not known.
+        after, which is nothing. If numbers are missing after all, no version takes a number below the highest.
         """
-
-        def exists(number: int) -> bool:
-            try:
-                return self.storage.get(f"{self.model}/{_key(prefix, number)}", MAXIMUM_FILE_BYTES) is not None
-            except OversizedError:
-                return True
-
         too_high = 1
-        while exists(too_high):
+        while self._exists(prefix, too_high):
             too_high *= 2
         last = too_high // 2
         while too_high - last > 1:
             middle = (last + too_high) // 2
-            last, too_high = (middle, too_high) if exists(middle) else (last, middle)
-        later = [int(match[1]) for name in self._names(prefix, last) if (match := _NUMBERED.fullmatch(name))]
-        if later and prefix == "log" and not exists(last + 1):
+            last, too_high = (middle, too_high) if self._exists(prefix, middle) else (last, middle)
+        return max(self._later(prefix, last), default=last)
+
+    def _later(self, prefix: str, last: int) -> list[int]:
+        """The numbers after one that seems to be the last. A log with a hole in it is refused: its end is not known."""
+        later = self._listed(prefix, last)
+        if later and prefix == "log" and not self._exists(prefix, last + 1):
             missing = f"{self.model}/{_key(prefix, last + 1)}"
             raise CorruptionError(f"{missing} is missing, and there are later ones: restore it before anything else")
-        return max(later, default=last)
+        return later
 
-    def _names(self, prefix: str, after: int = 0) -> list[str]:
-        return self.storage.list_after(f"{self.model}/{prefix}", f"{after:010}.json")
+    def _exists(self, prefix: str, number: int) -> bool:
+        try:
+            return self.storage.get(f"{self.model}/{_key(prefix, number)}", MAXIMUM_FILE_BYTES) is not None
+        except OversizedError:
+            return True
 
     def _numbers(self, prefix: str) -> list[int]:
-        return [int(match[1]) for name in self._names(prefix) if (match := _NUMBERED.fullmatch(name))]
+        """All numbers: a directory that is listed while files are added may show a later one without an earlier one.
+
+        The earlier one was there first, so a second list has it.
+        """
+        last = max(self._listed(prefix), default=0)
+        return [number for number in self._listed(prefix) if number <= last]
+
+    def _listed(self, prefix: str, after: int = 0) -> list[int]:
+        names = self.storage.list_after(f"{self.model}/{prefix}", f"{after:010}.json")
+        return [int(match[1]) for name in names if (match := _NUMBERED.fullmatch(name))]
 
     def read_manifest(self, number: int) -> tuple[Manifest, str]:
         """A version's manifest and the sha256 of its file."""
@@ -393,14 +393,22 @@ class Registry:
             raise CorruptionError(f"{name} says that it is version {manifest.number} of {manifest.model}")
         return manifest, sha256(content).hexdigest()
 
-    def manifest_sha256(self, number: int) -> str:
-        """Of the file as it is, whatever it holds: a version whose manifest cannot be read can still be deleted."""
-        return sha256(self._manifest_bytes(number)).hexdigest()
+    def manifest_sha256(self, number: int) -> str | None:
+        """Of the file as it is, whatever it holds, None of one that is missing or too large.
+
+        A version whose manifest cannot be read can still be deleted.
+        """
+        try:
+            return sha256(self._manifest_bytes(number)).hexdigest()
+        except CorruptionError:
+            return None
 
     def _manifest_bytes(self, number: int) -> bytes:
         content = self._get(f"{self.model}/{_key('versions', number)}", MAXIMUM_MANIFEST_BYTES)
         if content is None:
-            newest = self._last("versions")
+            newest = self.newest_number()
+            if number < newest:
+                raise CorruptionError(f"version {number} of model {self.model} is missing, and there are later ones")
             known = f"the newest is {newest}" if newest else "there is none yet"
             raise NotFoundError(f"model {self.model} has no version {number}; {known}")
         return content
@@ -417,7 +425,6 @@ class Registry:
         return Head(record, sha256(content).hexdigest())
 
 
-_CLAIM_ATTEMPTS = 5
 ASIDE = "aside"
 """Where a pruning keeps a copy, <unique name>-<name of the file>, of what it removes, until it knows who needs it."""
 _NUMBERED = re.compile(r"([0-9]{10})\.json")
@@ -430,15 +437,6 @@ def whoami() -> str:
     except (OSError, KeyError):  # a container's user may have no name
         user = f"uid {os.getuid()}"
     return f"{user}@{platform.node()}"
-
-
-def _check_name(name: str, what: str) -> str:
-    try:
-        return str(TypeAdapter(Name).validate_python(name))
-    except ValidationError:
-        raise SettingsError(
-            f"{name!r} cannot name {what}: lower-case letters, digits, - and _ are expected, a letter first"
-        ) from None
 
 
 def _key(prefix: str, number: int) -> str:

@@ -40,6 +40,46 @@ class Storage(Protocol):
         """Remove the key; that there is none is not an error."""
 
 
+def claim(storage: Storage, key: str, content: bytes) -> bool:
+    """Put if absent, and on any doubt read back. True: the key holds our content. False: it holds another's.
+
+    "It exists" may be said of one's own put whose reply was lost, or of nothing at all. Contents that are to be told
+    apart differ by a transaction in them, so the same bytes are our own.
+    """
+    doubt: StorageError | None = None
+    for _ in range(_CLAIM_ATTEMPTS):
+        try:
+            if storage.put_if_absent(key, content):
+                return True
+        except StorageError as error:
+            doubt = error
+        try:
+            found = storage.get(key, len(content))
+        except OversizedError:
+            return False
+        if found is not None:
+            return found == content
+    raise doubt or StorageError(f"{storage} says that {key} exists, and does not hold it")
+
+
+_CLAIM_ATTEMPTS = 5
+
+
+def check_writable(storage: Storage, *prefixes: str) -> None:
+    """StorageError where keys under these prefixes could not be put, as far as a look can tell: only a put knows.
+
+    It is for whoever is about to compute for long what is to be put. Of object storage nothing can be told.
+    """
+    if isinstance(storage, LocalStorage):
+        for prefix in (LocalStorage.TEMPORARY, *prefixes):
+            path = storage.root / prefix
+            nearest = next((found for found in (path, *path.parents) if _may(found, os.F_OK)), path)
+            if not (_may(nearest, os.W_OK | os.X_OK) and nearest.is_dir()):
+                raise StorageError(
+                    f"{storage} cannot be written: {nearest} is no directory that this user may write to"
+                )
+
+
 def open_storage(location: str) -> Storage:
     """The storage at a URL (s3://, gs://, az://) or, without a scheme, in a local directory. SettingsError."""
     scheme, separator, _ = location.partition("://")
@@ -56,6 +96,10 @@ def open_storage(location: str) -> Storage:
     from model.registry.object_storage import ObjectStorage  # noqa: PLC0415 - an extra, and slow to import
 
     return ObjectStorage(location)
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=True)
 
 
 class LocalStorage:
@@ -97,7 +141,7 @@ class LocalStorage:
             try:
                 with (self.root / key).open("rb") as file:
                     content = file.read(maximum_bytes + 1)
-            except (FileNotFoundError, NotADirectoryError):
+            except FileNotFoundError:
                 return None
         if len(content) > maximum_bytes:
             raise OversizedError(f"{key} is larger than the {maximum_bytes:,} bytes that it may have")
@@ -107,7 +151,7 @@ class LocalStorage:
         with _explained(f"listing {prefix} below {self.root}"):
             try:
                 names = [entry.name for entry in (self.root / prefix).iterdir()]
-            except (FileNotFoundError, NotADirectoryError):
+            except FileNotFoundError:
                 return []
         return sorted(name for name in names if name > after)
 

@@ -111,6 +111,7 @@ def _check_numbers(settings: Settings) -> None:
 def run(settings: Settings, registry: Registry, *, by: str, on_epoch: OnEpoch = lambda _epoch, _loss: None) -> Outcome:
     """Train, evaluate, publish, and promote where the gate says so. Raises StatureError of every kind."""
     check(settings, registry)
+    registry.check_writable()
     people = people_of(settings)
     judges = judges_of(
         settings, people, female_code=settings.female_code, skip_bad_rows=settings.skip_bad_rows

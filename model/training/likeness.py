@@ -48,7 +48,7 @@ def likeness(trained_on: Inputs, people: People) -> Likeness:
         *(["too few people were trained on to tell whether these are like them"] if height.index is None else []),
         *_weight_in_words(before[0], now[0], weight),
         *_height_in_words(before, now, height),
-        *_share_in_words(float(numbers[1] / numbers.sum()), people),
+        *_share_in_words(float(numbers[1] / numbers.sum()), float(numbers.sum()), people),
     ]
     return Likeness({"weight": weight.index, "height": height.index}, tuple(warnings))
 
@@ -99,9 +99,9 @@ def _height_in_words(before: Array, now: Array, moved: _Moved) -> Iterator[str]:
         yield f"this population is {moved.much}{taller} than the one trained on: {means}"
 
 
-def _share_in_words(before: float, people: People) -> Iterator[str]:
+def _share_in_words(before: float, trained_on: float, people: People) -> Iterator[str]:
     now = float(np.average(people.female, weights=people.counts))
-    noise = _NORMAL_99 * math.sqrt(before * (1.0 - before) / len(people))
+    noise = _NORMAL_99 * math.sqrt(before * (1.0 - before) * (1.0 / len(people) + 1.0 / trained_on))
     if abs(now - before) > max(_SHARE_MOVED, noise):
         yield (
             f"{now:.0%} of these people are women, of those trained on {before:.0%}: "

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from model.training.people import People
 
 TRAINER = "platt_scaling"
-_MOST_STEPS, _SMALLEST_STEP = 100, 1e-10
+_MOST_STEPS, _SMALLEST_STEP = 100, 1e-6
+_LEAST_DEVIATION = 1e-6
+"""Of log-odds: a slope that made more of less would make much of how they are rounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ class Settings(GateSettings):
 def run(settings: Settings, registry: Registry, *, by: str) -> Outcome:
     """Fit the two numbers, evaluate, publish, and promote where the gate says so. Raises StatureError of every kind."""
     gate.check(settings)
+    registry.check_writable()
     parent = registry.load(settings.version)
     people = read_people(settings.data, female_code=settings.female_code, skip_bad_rows=settings.skip_bad_rows)
     judges = judges_of(settings, people, female_code=settings.female_code, skip_bad_rows=settings.skip_bad_rows)
@@ -90,11 +93,17 @@ def fit(totals: Array, female: Array, counts: Array, source: str) -> tuple[float
     """Slope and intercept of the highest likelihood, by Newton's method, and in how many steps.
 
     The log-loss of sigmoid(slope · t + intercept) is a bowl in both. Its slope is Σ (p - y)·(t, 1), its curvature
-    Σ p·(1 - p)·(t, 1)(t, 1)ᵀ. A step that overshoots is halved. DataError where there is no lowest point to go to
-    (the genders are told apart without an exception), or where it lies at a slope that turns the ranking around.
+    Σ p·(1 - p)·(t, 1)(t, 1)ᵀ. A step that overshoots is halved. It begins where the same is said of all, with t
+    standardised: where a version is sure of everyone, the bowl is so flat that no way down can be told. DataError where
+    there is no lowest point to go to (t tells the genders apart without an exception, or is the same of all), or where
+    it lies at a slope that turns the ranking around.
     """
-    design = np.column_stack([totals, np.ones_like(totals)])
-    parameters, steps = np.array([1.0, 0.0]), 0
+    mean = np.average(totals, weights=counts)
+    deviation = np.sqrt(np.average((totals - mean) ** 2, weights=counts))
+    if not deviation > _LEAST_DEVIATION:
+        raise DataError(f"{source}: this version says the same of all of these people: train a network on them instead")
+    design = np.column_stack([(totals - mean) / deviation, np.ones_like(totals)])
+    parameters, steps = np.zeros(2), 0
 
     def loss(of: Array) -> float:
         return float(log_losses(female, design @ of) @ counts)
@@ -107,21 +116,23 @@ def fit(totals: Array, female: Array, counts: Array, source: str) -> tuple[float
         if not np.linalg.cond(curvature) < 1.0 / np.finfo(np.float64).eps:
             break
         step = np.linalg.solve(curvature, -slope)
-        before = loss(parameters)
-        while loss(parameters + step) > before and np.abs(step).max() > _SMALLEST_STEP:
-            step /= 2.0
-        parameters = parameters + step
-        if np.abs(step).max() <= _SMALLEST_STEP * max(1.0, float(np.abs(parameters).max())):
-            found_slope, intercept = parameters.tolist()
+        smallest = _SMALLEST_STEP * max(1.0, float(np.abs(parameters).max()))
+        if np.abs(step).max() <= smallest:  # the next would be as small as its square
+            parameters = parameters + step
+            found_slope = float(parameters[0] / deviation)
             if found_slope > 0.0:
-                return found_slope, intercept, steps
+                return found_slope, float(parameters[1] - found_slope * mean), steps
             raise DataError(
                 f"{source}: this version ranks these people no better than chance (slope {found_slope:.3g}), and a "
                 "recalibration keeps the ranking: train a network on them instead"
             )
+        before = loss(parameters)
+        while loss(parameters + step) > before and np.abs(step).max() > smallest:
+            step /= 2.0
+        parameters = parameters + step
     raise DataError(
         f"{source}: no slope and intercept fit these people best, since the version tells their genders apart without "
-        "an exception, or says the same of all: more people are needed"
+        "an exception: more people are needed"
     )
 
 

@@ -363,6 +363,12 @@ def test_a_name_that_no_model_can_have_is_refused(root: str, model: str) -> None
     assert "cannot name a model" in refused(in_this_process("models", "--registry", root, "--model", model))
 
 
+@pytest.mark.parametrize("command", SERVING)
+def test_what_serves_refuses_such_a_name_before_it_looks_for_a_champion(command: str, tmp_path: Path) -> None:
+    complaint = refused(stature(command, "--model", "Gender", "--port", str(free_port()), directory=tmp_path))
+    assert complaint.startswith("Error: 'Gender' cannot name a model: lower-case letters")
+
+
 def test_the_tutorial_trains_its_own_model_unless_another_is_demanded(tmp_path: Path) -> None:
     tutorial = ("train", "--data", "tutorial", "--epochs", "20", "--registry", str(tmp_path / "r"))
     assert stature(*tutorial, "--json", STATURE_MODEL="gender").document["model"] == "tutorial"
@@ -754,6 +760,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "a chained hash in the log": lambda root: flip(root / "gender/log/0000000002.json", b'"previous_sha256": "'),
     "a record lost": lambda root: (root / "gender/log/0000000001.json").unlink(),
     "a record emptied": lambda root: (root / "gender/log/0000000001.json").write_bytes(b""),
+    "a folder in place of a record": lambda root: (root / "gender/log/0000000003.json").mkdir(),
 }
 
 
@@ -763,6 +770,13 @@ def test_whatever_is_damaged_verify_says_so_and_exits_with_1(root: str, damage: 
     done = in_this_process("verify", "--registry", root, "--json")
     assert (done.exit_code, done.complained) == (1, "")
     assert json.loads(done.said)["problems"]
+
+
+@pytest.mark.parametrize("command", ["verify", "log", "models"])
+def test_a_file_in_place_of_the_log_is_not_taken_for_an_empty_log(root: str, command: str) -> None:
+    shutil.rmtree(Path(root) / "gender/log")
+    (Path(root) / "gender/log").touch()
+    assert "Not a directory" in refused(in_this_process(command, "--registry", root))
 
 
 def test_a_damaged_registry_is_told_in_sentences(root: str) -> None:

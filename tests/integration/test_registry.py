@@ -126,6 +126,12 @@ def test_a_move_is_refused_where_the_champion_is_not_the_expected_one(trained: R
     assert trained.record_numbers() == before
 
 
+def test_there_is_no_rolling_back_from_no_champion(trained: Registry) -> None:
+    edit(trained, "log/0000000001.json", lambda document: document["state"].update(aliases={"previous": 1}))
+    with pytest.raises(RefusedError, match="has no previous champion to roll back to"):
+        trained.rollback(by="me")
+
+
 def test_a_version_that_cannot_be_served_cannot_be_promoted(trained: Registry) -> None:
     path_of(trained, trained.manifest(2).files.weights.key).unlink()
     with pytest.raises(CorruptionError, match="lacks its weights"):
@@ -286,6 +292,10 @@ TAMPERINGS: dict[str, tuple[Callable[[Registry], object], str]] = {
         lambda r: edit(r, RECORD_3, lambda d: d.update(transaction=r.at(1).record.transaction)),
         "log record 3 has the transaction id of log record 1",
     ),
+    "the champion before a rollback": (
+        lambda r: edit(r, RECORD_2, lambda d: d["state"]["aliases"].pop("champion")),
+        "log record 3 rolls back, and there was no previous champion",
+    ),
     "an alias to nowhere": (
         lambda r: edit(r, RECORD_3, lambda d: d["state"]["aliases"].update(challenger=9)),
         "log record 3 has the alias challenger point at version 9",
@@ -350,7 +360,7 @@ def test_a_missing_record_is_no_end_of_the_log(trained: Registry) -> None:
         trained.promote(2, by="me")
         trained.promote(1, by="me")
     path_of(trained, "log/0000000004.json").unlink()
-    for look in (trained.head, lambda: trained.promote(2, by="me")):
+    for look in (trained.head, lambda: trained.promote(2, by="me"), lambda: list(trained.log())):
         with pytest.raises(CorruptionError, match=r"log/0000000004\.json is missing, and there are later ones"):
             look()
 
@@ -360,6 +370,21 @@ def test_a_missing_manifest_is_no_place_for_the_next_version(trained: Registry) 
     path_of(trained, MANIFEST_2).unlink()
     assert publish(trained, 4).number == 4
     assert list(problems(trained)) == ["version 2 is missing, and there are later ones"]
+
+
+@pytest.mark.parametrize("spoken_of", ["champion", "alias", "deleted"])
+def test_a_number_that_the_log_speaks_of_is_not_given_again_though_its_manifest_is_lost(
+    trained: Registry, spoken_of: str
+) -> None:
+    """Or else a version that nobody has promoted would be champion."""
+    if spoken_of == "champion":
+        trained.promote(2, by="me")
+    elif spoken_of == "alias":
+        trained.set_alias(2, "challenger", by="me")
+    else:
+        trained.delete(2, by="me")
+    path_of(trained, MANIFEST_2).unlink()
+    assert publish(trained, 3).number == 3
 
 
 def test_a_manifest_that_may_not_be_read_is_not_taken_for_a_missing_or_another_one(trained: Registry) -> None:
@@ -381,6 +406,26 @@ def test_many_missing_manifests_are_said_as_the_first_and_the_last_of_them(train
         "version 6 is missing, and there are later ones",
         "versions 8 to 999999 are missing, and there are later ones",
     ]
+
+
+def test_what_is_published_while_versions_are_listed_is_not_missed_among_them(trained: Registry) -> None:
+    """A directory that is read in pieces may show a later file and not an earlier one, both of them new."""
+
+    class InPieces(LocalStorage):
+        seed = 3
+
+        def list_after(self, prefix: str, after: str = "") -> list[str]:
+            first_piece = super().list_after(prefix, after)
+            if prefix != "gender/versions":
+                return first_piece
+            for _ in range(2):
+                publish(trained, self.seed)
+                self.seed += 1
+            return [*first_piece, super().list_after(prefix, after)[-1]]
+
+    in_pieces = Registry(InPieces(trained.storage.root), "gender")
+    assert in_pieces.numbers() == [1, 2, 3, 4]
+    assert list(problems(in_pieces)) == []
 
 
 def test_a_reader_does_not_follow_a_record_that_is_not_chained_to_its_own(trained: Registry) -> None:

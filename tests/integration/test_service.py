@@ -279,6 +279,21 @@ def test_a_registry_that_vanishes_leaves_the_champion_serving(
     assert client.get("/readyz").status_code == 200
 
 
+def test_another_registry_in_its_place_is_told_though_it_has_as_many_records(
+    client: FlaskClient, live_models: LiveModels, trained: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was removed and trained anew: whoever starts now answers with another version 1."""
+    root = trained.storage.root
+    root.rename(root.with_name("away"))
+    job.run(job.Settings(seed=3), trained, by="a test")
+    live_models.follow()
+    live_models.follow()
+    assert [message for message in caplog.messages if "log record 1 of gender is not what it was" in message] == [
+        caplog.messages[-1]
+    ]
+    assert client.post("/predict", json=STEVE).status_code == 200
+
+
 class Stumbling(LocalStorage):
     """Storage whose first looks fail in a way that nobody thought of."""
 

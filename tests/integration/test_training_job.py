@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from people_files import people, text, write
 
-from model.errors import DataError, SettingsError
+from model.errors import DataError, SettingsError, StorageError, TrainingError
 from model.registry.audit import problems
 from model.registry.registry import Registry
 from model.registry.storage import LocalStorage
@@ -543,6 +543,12 @@ def test_a_setting_that_cannot_be_is_refused_by_its_flag(tutorial: Registry, set
     assert tutorial.numbers() == []
 
 
+def test_a_training_that_diverged_publishes_nothing(tutorial: Registry) -> None:
+    with pytest.raises(TrainingError, match="a smaller learning rate is needed"):
+        train(tutorial, data="tutorial", learning_rate=1e300)
+    assert tutorial.numbers() == []
+
+
 @pytest.mark.parametrize(("column", "value"), [(0, "70"), (1, "170")], ids=["weight", "height"])
 def test_people_who_share_one_measurement_teach_nothing_and_are_refused(
     registry: Registry, tmp_path: Path, column: int, value: str
@@ -557,6 +563,18 @@ def test_a_refused_file_leaves_the_registry_as_it_was(registry: Registry, tmp_pa
     with pytest.raises(DataError):
         train(registry, data=str(tmp_path / "nowhere.csv"))
     assert not path_of(registry, "").exists()
+
+
+def test_a_registry_that_cannot_be_written_is_told_before_the_training(registry: Registry) -> None:
+    registry.storage.put_if_absent("gender/versions", b"a file in place of a folder")
+    before = sorted(registry.storage.root.rglob("*"))
+
+    def on_epoch(epoch: int, loss: float) -> None:
+        pytest.fail(f"epoch {epoch} was reached with a loss of {loss}")
+
+    with pytest.raises(StorageError, match="cannot be written"):
+        job.run(Settings(), registry, by="a test", on_epoch=on_epoch)
+    assert sorted(registry.storage.root.rglob("*")) == before
 
 
 def test_progress_is_told_with_epoch_and_loss(tutorial: Registry) -> None:

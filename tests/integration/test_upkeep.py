@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from integration.registry_worker import another
 
 from model.cli.group import main
 from model.errors import CorruptionError, NotFoundError, RefusedError, StorageError
@@ -175,16 +176,87 @@ def test_what_another_pruning_puts_back_is_not_removed_without_a_copy(trained: R
     assert list(problems(trained)) == []
 
 
-def test_nothing_is_pruned_where_a_manifest_cannot_be_read_until_its_version_is_deleted(trained: Registry) -> None:
-    weights = artifact(trained, 2)
-    manifest_of(trained, 2).write_text("{}")
+def test_a_pruning_that_is_paused_for_longer_than_the_grace_period_removes_no_file_for_good(trained: Registry) -> None:
+    """Meanwhile another has removed that file and put it back, and has removed the copy of the first, which is old."""
+    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
+    manifest = manifest_path.read_bytes()
+    manifest_path.unlink()
+
+    class CommittedMeanwhile(LocalStorage):
+        def delete(self, key: str) -> None:
+            super().delete(key)
+            manifest_path.write_bytes(manifest)
+
+    class Paused(LocalStorage):
+        others = 1
+
+        def delete(self, key: str) -> None:
+            if self.others:
+                self.others -= 1
+                assert pruning.prune(Registry(CommittedMeanwhile(self.root), "gender"), DAY, TOMORROW) == []
+                assert weights.exists()
+                assert self.list_after("gender/aside") == []
+            super().delete(key)
+
+    assert pruning.prune(Registry(Paused(trained.storage.root), "gender"), DAY, TOMORROW) == []
+    assert weights.exists()
+    assert trained.load(2)
+    assert list(problems(trained)) == []
+
+
+@pytest.mark.parametrize("doubtful", ["copy", "original"])
+def test_a_store_that_says_it_exists_and_has_stored_nothing_makes_no_pruning_lose_a_file(
+    trained: Registry, doubtful: str
+) -> None:
+    """Neither the copy that is put aside nor the original that is put back."""
+    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
+    manifest = manifest_path.read_bytes()
+    manifest_path.unlink()
+
+    class Doubtful(LocalStorage):
+        conflicts = 1
+
+        def put_if_absent(self, key: str, content: bytes) -> bool:
+            if self.conflicts and ("aside" in key) == (doubtful == "copy"):
+                self.conflicts -= 1
+                return False
+            return super().put_if_absent(key, content)
+
+        def delete(self, key: str) -> None:
+            super().delete(key)
+            manifest_path.write_bytes(manifest)
+
+    assert pruning.prune(Registry(Doubtful(trained.storage.root), "gender"), DAY, TOMORROW) == []
+    assert weights.exists()
+    assert trained.load(2)
+    assert list(problems(trained)) == []
+
+
+@pytest.mark.parametrize("damage", ["emptied", "too large", "missing"])
+def test_nothing_is_pruned_where_a_manifest_cannot_be_read_until_its_version_is_deleted(
+    trained: Registry, damage: str
+) -> None:
+    trained.publish(*another(trained.manifest(1), 3), by="a test")
+    weights, manifest_path = artifact(trained, 2), manifest_of(trained, 2)
+    if damage == "missing":
+        manifest_path.unlink()
+    else:
+        manifest_path.write_text("{}" if damage == "emptied" else " " * (2 << 20))
     with pytest.raises(CorruptionError):
         pruning.prune(trained, DAY, TOMORROW)
-    assert artifact(trained, 1).exists()
+    assert weights.exists()
     trained.delete(2, by="me")
     assert [removal.reason for removal in pruning.prune(trained, DAY, TOMORROW)] == ["no version refers to it"] * 2
     assert not weights.exists()
     assert artifact(trained, 1).exists()
+    assert artifact(trained, 3).exists()
+    assert len(list(problems(trained))) == 1
+
+
+def test_of_millions_of_missing_manifests_a_pruning_tells_the_first(trained: Registry) -> None:
+    manifest_of(trained, 1_000_000_000).touch()
+    with pytest.raises(CorruptionError, match="version 3 of model gender is missing, and there are later ones"):
+        pruning.prune(trained, DAY, TOMORROW)
 
 
 def test_a_version_whose_manifest_cannot_be_read_is_listed_as_such_beside_the_others(trained: Registry) -> None:
@@ -221,6 +293,17 @@ def test_prune_only_says_what_it_would_do_until_it_is_told_to(trained: Registry)
     assert code == 0
     assert "2 files removed" in said
     assert not path.exists()
+
+
+def test_what_is_deleted_and_pruned_while_the_registry_is_verified_is_not_missed(trained: Registry) -> None:
+    class PrunedMeanwhile(LocalStorage):
+        def get(self, key: str, maximum_bytes: int) -> bytes | None:
+            if "/artifacts/" in key and not trained.head().is_deleted(2):
+                trained.delete(2, by="me")
+                assert len(pruning.prune(trained, -DAY)) == 2
+            return super().get(key, maximum_bytes)
+
+    assert list(problems(Registry(PrunedMeanwhile(trained.storage.root), "gender"))) == []
 
 
 # Looking back

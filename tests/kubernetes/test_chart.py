@@ -62,6 +62,12 @@ MATRIX: dict[str, dict[str, Any]] = {
         "serviceAccount": {"annotations": {"iam.gke.io/gcp-service-account": "stature@project.example"}},
         "access": {"administration": True, "tokensSecret": "stature-tokens"},
     },
+    "object storage on AKS": {
+        "registry": {"url": "az://container"},
+        "serviceAccount": {"annotations": {"azure.workload.identity/client-id": DIGEST[7:39]}},
+        "podLabels": {"azure.workload.identity/use": "true"},
+        "retraining": {"schedule": "@daily"},
+    },
     "a claim of one's own": {"registry": {"volume": {"existingClaim": "people-registry"}}},
     "one node": {
         "replicas": 1,
@@ -82,6 +88,7 @@ MATRIX: dict[str, dict[str, Any]] = {
         "nodeSelector": {"kubernetes.io/arch": "amd64"},
         "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}],
         "podAnnotations": {"example.org/team": "people"},
+        "podLabels": {"app.kubernetes.io/component": "another"},
         "service": {"type": "LoadBalancer", "port": 443, "annotations": {"example.org/internal": "true"}},
         "settings": {"STATURE_POLL_SECONDS": "5", "STATURE_MAXIMUM_PEOPLE": "1000"},
     },
@@ -442,6 +449,14 @@ def test_the_first_training_is_another_job_as_soon_as_its_pod_is_another(
 
     assert name({}) == name({"replicas": 5})
     assert name({}) != name({"images": {"train": {"tag": "0.2.0"}}})
+    assert name({}) != name({"podAnnotations": {"example.org/team": "people"}})
+
+
+def test_every_pod_has_the_labels_that_a_user_gives(helm: Helm, values_file: Callable[[dict[str, Any]], Path]) -> None:
+    found = list(pods(helm.manifests(values_file(MATRIX["object storage on AKS"]))))
+
+    assert sorted(kind for kind, _ in found) == ["CronJob", "Deployment", "Job"]
+    assert all(pod["metadata"]["labels"]["azure.workload.identity/use"] == "true" for _, pod in found)
 
 
 def test_the_autoscaler_scales_this_deployment_which_then_says_nothing_of_replicas(

@@ -61,6 +61,18 @@ def test_a_difference_inside_the_noise_has_an_interval_around_0_and_one_beyond_i
     assert lower < upper < 0.0
 
 
+def test_of_two_models_that_are_as_good_one_is_better_beyond_the_noise_about_once_in_forty_times() -> None:
+    """Both err from the truth alike, to either side: which is better is chance alone."""
+    generator = np.random.default_rng(12)
+    counts, let_through = np.ones(200), 0
+    for _ in range(400):
+        totals, error = generator.normal(0.0, 2.0, 200), generator.normal(0.0, 0.3, 200)
+        female = (generator.random(200) < sigmoid(totals)).astype(float)
+        difference = log_losses(female, totals + error) - log_losses(female, totals - error)
+        let_through += interval_of_mean(difference, counts, np.random.default_rng(0))[1] < 0.0
+    assert 2 <= let_through <= 20
+
+
 def test_a_paired_difference_is_known_far_better_than_either_loss() -> None:
     generator = np.random.default_rng(3)
     female, totals = drawn(generator, 1000)

@@ -51,6 +51,18 @@ def test_a_few_people_of_the_same_population_are_hardly_ever_warned_of(
     assert warned <= 5
 
 
+@pytest.mark.parametrize("number", [30, 50, 100])
+def test_where_a_few_were_trained_on_their_share_of_women_is_a_matter_of_chance(people: People, number: int) -> None:
+    generator = np.random.default_rng(number)
+    warned = 0
+    for _ in range(100):
+        few = np.zeros(len(people.counts), dtype=np.bool_)
+        few[generator.choice(len(few), number, replace=False)] = True
+        warnings = likeness(inputs_of(people.where(few)), people).warnings
+        warned += any("of these people are women" in warning for warning in warnings)
+    assert warned <= 5
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

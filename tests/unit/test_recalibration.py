@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
@@ -45,19 +45,47 @@ def test_a_row_that_stands_for_several_is_as_many() -> None:
     assert fit(totals, female, counts, "people") == pytest.approx(repeated, rel=1e-9)
 
 
-@pytest.mark.parametrize("scale", [1e-3, 50.0])
-def test_it_is_found_from_far_away(scale: float) -> None:
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 50.0, 1e4, 1e6])
+@pytest.mark.parametrize("shift", [0.0, 100.0, -1e4])
+def test_it_is_found_from_far_away(scale: float, shift: float) -> None:
+    """Also where the version is sure of everyone, and wrong of many: its sigmoid is flat there."""
     totals, female, counts = people(3, 2000)
-    near, far = fit(totals, female, counts, "people"), fit(totals * scale, female, counts, "people")
+    near, far = fit(totals, female, counts, "people"), fit(totals * scale + shift, female, counts, "people")
     assert far[0] * scale == pytest.approx(near[0], rel=1e-6)
-    assert far[1] == pytest.approx(near[1], rel=1e-6)
+    assert far[0] * shift + far[1] == pytest.approx(near[1], rel=1e-6)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-40, 40).map(float), st.sampled_from([0.0, 1.0]), st.integers(1, 3).map(float)),
+        min_size=3,
+        max_size=12,
+    )
+)
+def test_it_is_found_for_all_but_those_who_are_told_apart_without_an_exception(
+    rows: list[tuple[float, float, float]],
+) -> None:
+    totals, female, counts = np.array(rows).T
+    women, men = totals[female == 1.0], totals[female == 0.0]
+    assume(len(women) and len(men) and np.ptp(totals))
+    apart = women.min() >= men.max() or men.min() >= women.max()
+    assert ("without an exception" in refusal(totals, female, counts)) == apart
+
+
+def refusal(totals: np.ndarray, female: np.ndarray, counts: np.ndarray) -> str:
+    """Why these people cannot be fitted; nothing where they can."""
+    try:
+        fit(totals, female, counts, "people")
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 @pytest.mark.parametrize(
     ("totals", "female", "said"),
     [
         ([-2.0, -1.0, 1.0, 2.0], [0.0, 0.0, 1.0, 1.0], "without an exception"),
-        ([1.0, 1.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0], "or says the same of all"),
+        ([1.0, 1.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0], "says the same of all"),
         ([-2.0, -1.0, 0.5, 1.0, 2.0], [1.0, 1.0, 1.0, 0.0, 0.0], "without an exception"),
         ([-2.0, -1.0, 1.0, 2.0], [1.0, 0.0, 1.0, 0.0], "no better than chance"),
     ],

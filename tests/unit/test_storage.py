@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from model.errors import SettingsError, StorageError
-from model.registry.storage import LocalStorage, open_storage
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from model.registry.storage import LocalStorage, check_writable, open_storage
 
 
 @pytest.fixture
@@ -63,6 +61,42 @@ def test_a_file_system_without_hard_links_is_refused_loudly(
     monkeypatch.setattr(os, "link", link)
     with pytest.raises(StorageError, match="makes no hard links"):
         storage.put_if_absent("key", b"")
+
+
+def test_a_file_in_place_of_a_folder_is_not_taken_for_an_empty_one(storage: LocalStorage) -> None:
+    storage.put_if_absent("gender/log", b"")
+    for look in (lambda: storage.list_after("gender/log"), lambda: storage.get("gender/log/0000000001.json", 10)):
+        with pytest.raises(StorageError, match="failed: Not a directory"):
+            look()
+
+
+def test_a_look_tells_that_a_registry_cannot_be_written_and_leaves_nothing_behind(storage: LocalStorage) -> None:
+    check_writable(storage, "gender/artifacts")
+    assert not storage.root.exists()
+    storage.put_if_absent("gender/artifacts", b"a file in place of a folder")
+    check_writable(storage, "gender/versions")
+    with pytest.raises(StorageError, match=r"artifacts is no directory that this user may write to"):
+        check_writable(storage, "gender/artifacts")
+
+
+@pytest.mark.parametrize("refusing", ["gender", "gender/versions", LocalStorage.TEMPORARY])
+def test_a_look_tells_that_a_folder_of_the_registry_may_not_be_written(refusing: str) -> None:
+    with TemporaryDirectory() as folder:  # into which others may look, unlike pytest's
+        Path(folder).chmod(0o755)
+        storage = LocalStorage(Path(folder) / "registry")
+        storage.put_if_absent("gender/versions/0000000001.json", b"")
+        for path in (storage.root, *storage.root.rglob("*")):
+            path.chmod(0o777)
+        (storage.root / refusing).chmod(0o555)
+        user = os.geteuid()
+        try:
+            if user == 0:  # who may write anywhere
+                os.seteuid(65534)
+            with pytest.raises(StorageError, match=r"registry cannot be written: .* is no directory that this user"):
+                check_writable(storage, "gender/artifacts", "gender/versions")
+        finally:
+            os.seteuid(user)
+            (storage.root / refusing).chmod(0o777)
 
 
 def test_a_registry_that_cannot_be_written_says_so(tmp_path: Path) -> None:

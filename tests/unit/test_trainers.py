@@ -248,17 +248,25 @@ def test_shuffling_and_decay_change_what_sgd_finds_and_the_generator_decides_how
     assert len({parameters(), parameters(shuffle=_seed(1)), parameters(learning_rate_decay=0.5)}) == 3
 
 
-def test_weights_that_grow_beyond_all_bounds_are_an_error_and_not_a_model() -> None:
+@pytest.mark.parametrize("loss", [LOG_LOSS, MEAN_SQUARED_ERROR])
+@pytest.mark.parametrize("hidden", [(2,), (60,)], ids=["plain floats", "matrices"])
+@pytest.mark.parametrize("learning_rate", [1e9, 1e100, 1e300, 1e308])
+def test_weights_that_grow_beyond_all_bounds_are_an_error_and_not_a_model(
+    learning_rate: float, hidden: tuple[int, ...], loss: Loss
+) -> None:
     inputs, targets, _ = _people(50)
+    told: list[float] = []
     with pytest.raises(TrainingError, match="a smaller learning rate is needed"):
         sgd(
-            Network.random((2, 2, 1), _seed(0)),
-            inputs * 1e10,
+            Network.random((2, *hidden, 1), _seed(0)),
+            inputs,
             targets,
-            loss=LOG_LOSS,
-            learning_rate=1e308,
+            loss=loss,
+            learning_rate=learning_rate,
             epochs=5,
+            on_epoch=lambda _epoch, loss: told.append(loss),
         )
+    assert told == []
 
 
 def _people(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -28,6 +28,16 @@ helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version | replace "+" "_" }
 {{ .Values.registry.volume.existingClaim | default (printf "%s-registry" (include "stature.name" .)) }}
 {{- end }}
 
+{{- /* A pod's labels, which are what finds it and the user's own, and its annotations: (list $ (include "stature.…")) */ -}}
+{{- define "stature.podMetadata" -}}
+{{- with first . -}}
+labels: {{- merge (last $ | fromYaml) .Values.podLabels | toYaml | nindent 2 }}
+{{- with .Values.podAnnotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* The pod of every component is as little as it can be: no root, no token, no capability, no writable file system. */ -}}
 {{- define "stature.pod" -}}
 serviceAccountName: {{ include "stature.name" . }}
