@@ -39,11 +39,11 @@ def write(path: Path, content: str | bytes) -> str:
     return str(path)
 
 
-def write_parquet(path: Path, rows: Sequence[Row], header: Sequence[str] = HEADER) -> str:
-    """The rows with their measurements as numbers, in this order."""
+def write_parquet(path: Path, rows: Sequence[Row], header: Sequence[str] = HEADER, number: str = "DOUBLE") -> str:
+    """The rows with their measurements as numbers of this SQL type, in this order."""
     with duckdb.connect() as database:
         names = ", ".join('"' + name.replace('"', '""') + '"' for name in header)
-        kinds = ["DOUBLE" if name.strip().lower().startswith(("weight", "height")) else "VARCHAR" for name in header]
+        kinds = [number if name.strip().lower().startswith(("weight", "height")) else "VARCHAR" for name in header]
         columns = ", ".join(f"unnest($column_{number})::{kind}" for number, kind in enumerate(kinds))
         values = {f"column_{number}": [row[number] for row in rows] for number in range(len(header))}
         database.execute(f"CREATE TABLE people AS SELECT * FROM (SELECT {columns}) AS people({names})", values)

@@ -46,8 +46,8 @@ def loss_plot(losses: Sequence[tuple[int, float]], columns: int = _COLUMNS) -> I
     each = -(-len(losses) // columns)
     shown = [loss for _, loss in losses[::each]]
     lowest, highest = min(shown), max(shown)
-    height = (len(_LEVELS) - 1) / (highest - lowest or 1.0)
-    line = "".join(_LEVELS[round((loss - lowest) * height)] for loss in shown)
+    spread = highest - lowest or 1.0
+    line = "".join(_LEVELS[round((loss - lowest) / spread * (len(_LEVELS) - 1))] for loss in shown)
     yield ""
     yield f"loss {losses[0][1]:.4f} {line} {losses[-1][1]:.4f}"
 

@@ -83,11 +83,14 @@ class Reading:
             source = "read_parquet($path)"
             described = self.database.execute(f"DESCRIBE SELECT * FROM {source}", self.parameters).fetchall()
             columns = [name for name, *_ in described]
+            # What was 78.9 is 78.9000015 in single precision, and 78.9 again in its shortest digits.
+            given = [f"{_quoted(name)}{'::VARCHAR' * (kind == 'FLOAT')}" for name, kind, *_ in described]
         else:
             columns, delimiter = self._header()
             self.delimiter = delimiter
             self.parameters |= {"delimiter": delimiter}
-            types = ", ".join(f"'column_{number}': 'VARCHAR'" for number in range(len(columns)))
+            given = [f"column_{number}" for number in range(len(columns))]
+            types = ", ".join(f"'{column}': 'VARCHAR'" for column in given)
             source = (
                 f"read_csv($path, auto_detect=false, header=true, delim=$delimiter, quote='\"', escape='\"', "
                 f"columns={{{types}}}, compression='{'gzip' if self.gzipped else 'none'}', store_rejects=true)"
@@ -102,11 +105,8 @@ class Reading:
             "height": self._position(self.height.name, names),
             "gender": self._position("gender", names),
         }
-        selected = [
-            (columns[position] if self.is_parquet else f"column_{position}", f"raw_{name}")
-            for name, position in positions.items()
-        ]
-        self.raw = f"SELECT {', '.join(f'{_quoted(column)} AS {name}' for column, name in selected)} FROM {source}"
+        selected = ", ".join(f"{given[position]} AS raw_{name}" for name, position in positions.items())
+        self.raw = f"SELECT {selected} FROM {source}"
 
     def _bytes(self) -> BinaryIO:
         opened = gzip.open if self.gzipped else open

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model.cli.plots import calibration_plot, loss_plot, print_plots
@@ -31,6 +31,7 @@ def test_the_loss_falls_from_the_highest_to_the_lowest_column() -> None:
     assert list(loss_plot([])) == []
 
 
+@example([2.2e-309, 0.0])
 @given(st.lists(st.floats(0.0, 10.0), min_size=1, max_size=1000))
 def test_however_many_epochs_there_are_they_fit(losses: list[float]) -> None:
     _, line = loss_plot(list(enumerate(losses)))
