@@ -36,7 +36,11 @@ class Access:
         """Raises SettingsError for tokens or scopes that cannot be, or a file that cannot be read."""
         found = parse_tokens(settings.tokens, "STATURE_TOKENS")
         if settings.tokens_file:
-            found += parse_tokens(_read(Path(settings.tokens_file)), f"{settings.tokens_file} (STATURE_TOKENS_FILE)")
+            path = settings.tokens_file
+            in_file = parse_tokens(_read(Path(path)), f"{path} (STATURE_TOKENS_FILE)")
+            if not in_file:  # one that was emptied, or not filled yet, must not open the service to everybody
+                raise SettingsError(f"STATURE_TOKENS_FILE is {path}: it holds no token")
+            found += in_file
         tokens = {token.sha256: token for token in found}.values()
         if settings.open_scopes is None:
             return cls(tokens, frozenset() if tokens else _OPEN_WITHOUT_TOKENS)

@@ -224,7 +224,7 @@ def as_service_error(error: Exception) -> ServiceError:
         case NotInRegistryError():
             return NotFoundError(str(error))
         case CorruptionError() | StorageError():
-            return NotReadyError("the registry does not give this version; its owner finds the reason in the log")
+            return NotReadyError("the registry does not give what is asked for; its owner finds the reason in the log")
         case _:
             return ServiceError("the service failed; its owner finds this request's id in the log")
 

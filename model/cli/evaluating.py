@@ -119,4 +119,4 @@ def recalibrate(
         outcome = recalibration.run(asked, registry, by=whoami())
     show_result(outcome_as_json(registry, outcome), outcome_in_words(registry, outcome), as_json=as_json)
     if not as_json:
-        print_plots(outcome)
+        print_plots(outcome, registry)

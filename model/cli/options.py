@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 import shutil
 import sys
 from functools import partial
@@ -191,6 +192,11 @@ def open_registry(location: str, model: str) -> Registry:
     from model.registry.storage import open_storage  # noqa: PLC0415
 
     return Registry(open_storage(location), model)
+
+
+def as_options(registry: Registry) -> str:
+    """The options that name this registry and model, for a command that can be copied."""
+    return f"--registry {shlex.quote(str(registry.storage))} --model {registry.model}"
 
 
 def resolve(registry: Registry, name: str, head: Head) -> int:

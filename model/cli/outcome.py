@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from model.cli.options import METRICS, table
+from model.cli.options import METRICS, as_options, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,4 +152,4 @@ def _publication_in_words(registry: Registry, outcome: Outcome) -> Iterator[str]
     yield f"Not promoted: {outcome.verdict.reason}."
     if outcome.is_challenger:
         yield "It is the challenger."
-    yield f"To promote it: stature promote {manifest.number} --registry {registry.storage} --model {registry.model}"
+    yield f"To promote it: stature promote {manifest.number} {as_options(registry)}"

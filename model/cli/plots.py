@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from model.cli.options import as_options
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from model.registry.manifest import ReliabilityBin
+    from model.registry.registry import Registry
     from model.training.publication import Outcome
 
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -23,7 +26,7 @@ _BESIDE = 25
 """The columns beside a bar."""
 
 
-def print_plots(outcome: Outcome) -> None:
+def print_plots(outcome: Outcome, registry: Registry) -> None:
     """The plots, and where the whole report is; nothing where nothing can be seen, or nothing was published."""
     version = outcome.version
     if not sys.stdout.isatty() or not sys.stdout.encoding.lower().startswith("utf") or version is None:
@@ -32,7 +35,8 @@ def print_plots(outcome: Outcome) -> None:
     for line in (*loss_plot(outcome.losses, columns), *calibration_plot(outcome.evaluation.reliability, columns)):
         click.echo(line)
     if version.manifest.files.report is not None:
-        click.echo(f"\nThe report, as a page: stature report {version.manifest.number} --output report.html")
+        command = f"stature report {version.manifest.number} --output report.html {as_options(registry)}"
+        click.echo(f"\nThe report, as a page: {command}")
 
 
 def loss_plot(losses: Sequence[tuple[int, float]], columns: int = _COLUMNS) -> Iterator[str]:

@@ -114,7 +114,7 @@ def train(
         record.finished(outcome)
     show_result(outcome_as_json(registry, outcome), outcome_in_words(registry, outcome), as_json=as_json)
     if not (as_json or record.logs):
-        print_plots(outcome)
+        print_plots(outcome, registry)
 
 
 def _run(asked: Settings, registry: Registry, record: Recording, *, by: str, quiet: bool) -> Outcome:

@@ -26,6 +26,7 @@ except ImportError:  # pragma: no cover - the extra is installed wherever the te
 
 _RETRIES, _RETRY_SECONDS = 4, 30
 _SAID_BY_THE_STORE = re.compile(r"<Code>(\w+)</Code>\s*<Message>([^<\n]*)")
+_HOW_LONG = re.compile(r" in [0-9.]+(ns|µs|ms|s)\b")
 _NO_BUCKET = re.compile(r"<Code>(NoSuchBucket|ContainerNotFound)</Code>")
 
 
@@ -89,8 +90,11 @@ class ObjectStorage:
 
 
 def _in_words(error: BaseException) -> str:
-    """What the store said, if it said anything, and what obstore says of it: its first line of many."""
-    text = str(error).strip()
+    """What the store said, if it said anything, and what obstore says of it: its first line of many.
+
+    How long it took is left out, so that the same failure has the same words, and a watcher's log can say it once.
+    """
+    text = _HOW_LONG.sub("", str(error).strip())
     said = text.partition("\n")[0].partition("<?xml")[0].rstrip(" :")[:300]
     if "source: BadScheme" in text:
         return f"{said}: plain http is refused unless AWS_ALLOW_HTTP or AZURE_ALLOW_HTTP is true"

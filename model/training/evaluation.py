@@ -200,6 +200,8 @@ def _slices(people: People, totals: Array) -> Iterator[Slice]:
 
     if by_height:  # men and women are five each
         yield from (of(who, gender=gender) for gender, who in genders.items())
+    # One band alone is everyone once more.
+    by_weight, by_height = ([] if len(bands) == 1 else bands for bands in (by_weight, by_height))
     yield from (of(_inside(band, weights), weight_lb=band) for band in by_weight)
     yield from (of(_inside(band, heights), height_in=band) for band in by_height)
     for gender, who in genders.items():

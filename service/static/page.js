@@ -86,6 +86,7 @@ function showProblem(problem) {
 }
 
 const predictNewest = newestOnly(async (isNewest, asked, shown, version) => {
+  if (asked === null) return;
   try {
     const answers = [post(`versions/${version}/predict?observe=false&explain=true`, asked)];
     if (champion !== null && version !== champion) answers.push(post(`versions/${champion}/predict?observe=false`, asked));
@@ -112,6 +113,8 @@ function predict() {
       if (input.value.trim() !== "") complain(quantity, "A number is expected, such as 70 or 70.5.");
     }
     showNothing("Enter a weight and a height.");
+    say("Enter a weight and a height.");
+    predictNewest(null); // what was asked before is no longer wanted
   } else if (chosen !== null) {
     const asked = { [system.weight.name]: given.weight, [system.height.name]: given.height };
     predictNewest(asked, { ...given, system }, chosen);

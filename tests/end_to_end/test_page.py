@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page, Request, Response
+    from playwright.sync_api import Browser, Locator, Page, Request, Response, Route
 
     from model.registry.registry import Registry
 
@@ -191,8 +191,37 @@ def test_what_is_no_number_is_asked_for_anew(page: Page) -> None:
         "A number is expected, such as 70 or 70.5."
     )
     enter(page, Weight_kg="")
-    expect(page.get_by_text("Enter a weight and a height.")).to_be_visible()
+    expect(page.locator("#meaning")).to_have_text("Enter a weight and a height.")
+    expect(page.get_by_role("status")).to_have_text("Enter a weight and a height.")
     expect(page.get_by_role("slider")).to_be_hidden()
+
+
+def test_an_answer_that_comes_after_its_question_was_withdrawn_is_not_shown(page: Page) -> None:
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    held: list[Route] = []
+    page.route("**/predict?*", hold)
+    with page.expect_request("**/predict?*"):
+        enter(page, Weight_kg="80")
+    enter(page, Weight_kg="")
+    expect(number(page)).to_have_text("\u2013")
+    page.evaluate(
+        """() => {
+            window.shown = [];
+            new MutationObserver(() => shown.push(document.getElementById("percent").textContent))
+                .observe(document.getElementById("percent"), { childList: true });
+        }"""
+    )
+    with page.expect_response("**/predict?*") as late:
+        held[0].continue_()
+    late.value.finished()
+    page.unroute("**/predict?*")
+    with page.expect_response("**/predict?*"):
+        enter(page, Weight_kg="73")
+
+    expect(number(page)).to_contain_text("%")
+    assert len(page.evaluate("shown")) == 1
 
 
 def test_what_moved_the_probability_is_told_step_by_step(page: Page, service: RunningService) -> None:

@@ -20,6 +20,7 @@ from model.errors import SettingsError, StorageError
 from model.registry.audit import problems
 from model.registry.registry import Registry
 from model.registry.storage import Storage, open_storage
+from service.live_models import LiveModels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,6 +224,17 @@ def test_an_endpoint_where_nothing_listens_is_named(object_store: Store, monkeyp
     storage = open_storage(f"{object_store.root}/registry")
     with pytest.raises(StorageError, match=f"reading key in {object_store.root}/registry failed: .*"):
         storage.get("key", 10)
+
+
+def test_a_store_that_is_away_is_said_once_in_the_log_and_not_at_every_look(
+    object_store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use(object_store.through(free_port()), monkeypatch)
+    live_models = LiveModels(Registry(open_storage(f"{object_store.root}/registry"), "gender"), poll_seconds=3600.0)
+    for _ in range(3):
+        live_models.follow()
+    (message,) = caplog.messages
+    assert f"in {object_store.root}/registry failed: " in message
 
 
 def test_wrong_credentials_are_named(object_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

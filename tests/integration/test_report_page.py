@@ -113,6 +113,13 @@ def test_the_tutorial_shows_its_four_people_and_says_that_they_are_too_few(tmp_p
     assert "too few to learn anything of real people from" in page.said
 
 
+def test_a_picture_of_points_is_not_said_to_be_of_squares(page: Page, tmp_path: Path) -> None:
+    registry = Registry(LocalStorage(tmp_path), "tutorial")
+    published(registry, "tutorial", trainer="sgd", epochs=10)
+    assert "Each square" in page.said
+    assert "Each square" not in Page(registry.report(1)).said
+
+
 def test_a_recalibrated_version_has_a_report_of_its_own(trained: Registry, tmp_path: Path) -> None:
     data = write(tmp_path / "local.csv", text(rows_of(400)))
     asked = recalibration.Settings(version=1, data=data, promote="never")

@@ -96,6 +96,9 @@ def test_a_file_of_tokens_that_cannot_be_read_is_fatal_and_named(tmp_path: Path)
     (tmp_path / "bytes").write_bytes(b"\xff")
     with pytest.raises(SettingsError, match=r"STATURE_TOKENS_FILE is .*bytes"):
         Access.of(Settings(tokens_file=str(tmp_path / "bytes")))
+    (tmp_path / "empty").write_text("# nobody yet\n")
+    with pytest.raises(SettingsError, match=r"STATURE_TOKENS_FILE is .*empty: it holds no token"):
+        Access.of(Settings(tokens=LINE, tokens_file=str(tmp_path / "empty")))
     (tmp_path / "large").write_bytes(b"#" * (1 << 21))
     with pytest.raises(SettingsError, match="larger than a mebibyte"):
         Access.of(Settings(tokens_file=str(tmp_path / "large")))

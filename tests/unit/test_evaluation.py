@@ -74,6 +74,13 @@ def test_no_slice_and_no_difference_of_slices_shows_fewer_than_five(number: int,
         assert all(by_height[band] - count >= 5 for band, count in of_gender.items())
 
 
+@settings(max_examples=40)
+@given(number=st.integers(2, 80), seed=st.integers(0, 1000))
+def test_no_band_is_everyone_once_more(number: int, seed: int) -> None:
+    for one in evaluated(some(number, seed)).slices:
+        assert (None, None) not in (one.weight_lb, one.height_in)
+
+
 def test_a_slice_of_one_gender_has_no_calibration_error() -> None:
     for one in evaluated(some(500)).slices:
         assert (one.calibration_error is None) == (one.gender is not None)

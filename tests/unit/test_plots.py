@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shlex
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 
 from model.cli.plots import calibration_plot, loss_plot, print_plots
 from model.registry.manifest import ReliabilityBin
+from model.registry.registry import Registry
+from model.registry.storage import LocalStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +79,7 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         screen = Screen(terminal=terminal, encoding=encoding)
         with monkeypatch.context() as patched:
             patched.setattr("sys.stdout", screen)
-            print_plots(made)
+            print_plots(made, Registry(LocalStorage(Path("my registry")), "tutorial"))
         screen.flush()
         return screen.raw_bytes.getvalue().decode()
 
@@ -86,7 +90,10 @@ def test_a_terminal_shows_the_plots_and_says_where_the_report_is(printed: Callab
     said = printed(outcome())
     assert "loss 0.7000 █▁ 0.4000" in said
     assert "share of women" in said
-    assert said.endswith("The report, as a page: stature report 7 --output report.html\n")
+    _, _, command = said.partition("The report, as a page: stature ")
+    assert shlex.split(command) == [
+        *("report", "7", "--output", "report.html", "--registry", "my registry", "--model", "tutorial")
+    ]
     assert "stature report" not in printed(outcome(report=False))
 
 
