@@ -112,7 +112,6 @@ def test_writers_killed_again_and_again_break_no_promise_on_a_local_disk(
     ("kills", "faults"),
     [
         pytest.param(25, 0.0, id="25 kills"),
-        pytest.param(25, 0.05, id="25 kills and faults"),
         pytest.param(200, 0.0, id="200 kills", marks=SLOW),
         pytest.param(100, 0.05, id="100 kills and faults", marks=SLOW),
     ],
