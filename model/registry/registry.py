@@ -168,7 +168,7 @@ class Registry:
         check_writable(self.storage, f"{self.model}/artifacts", f"{self.model}/versions")
 
     def publish(self, draft: Draft, predictor: Predictor, by: str, report: bytes | None = None) -> Version:
-        """Make this the next version, durably, and read it back. StorageError where that could not be done."""
+        """Make this the next version, durably, and read it back. StorageError and CorruptionError, where that fails."""
         weights = encode_weights(predictor)
         contents = {"weights": _named("artifacts", "npz", weights, "weights")}
         if report is not None:
@@ -180,6 +180,10 @@ class Registry:
         # Where the newest manifest is lost, its number is not free: another network would be what the log speaks of.
         state = self.head().state
         number = max([self.newest_number(), *state.aliases.values(), *state.deleted])
+        if number >= _LAST_NUMBER:
+            raise CorruptionError(
+                f"version {number} of {self.model} leaves no number: remove what does not belong there"
+            )
         claimed = False
         while not claimed:
             number += 1
@@ -433,6 +437,7 @@ class Registry:
 ASIDE = "aside"
 """Where a pruning keeps a copy, <unique name>-<name of the file>, of what it removes, until it knows who needs it."""
 _LOOKS_ASIDE = 3
+_LAST_NUMBER = 10**10 - 1
 _NUMBERED = re.compile(r"([0-9]{10})\.json")
 
 

@@ -400,6 +400,12 @@ def test_a_number_that_the_log_speaks_of_is_not_given_again_though_its_manifest_
     assert publish(trained, 3).number == 3
 
 
+def test_a_stray_file_with_the_last_number_is_told_and_no_version_follows_it(trained: Registry) -> None:
+    path_of(trained, "versions/9999999999.json").write_text("{}")
+    with pytest.raises(CorruptionError, match="version 9999999999 of gender leaves no number: remove what"):
+        publish(trained, 3)
+
+
 def test_a_manifest_that_may_not_be_read_is_not_taken_for_a_missing_or_another_one(trained: Registry) -> None:
     class Forbidding(LocalStorage):
         def get(self, key: str, maximum_bytes: int) -> bytes | None:
