@@ -324,28 +324,28 @@ class Registry:
         return claim(self.storage, f"{self.model}/{key}", content)
 
     def _file(self, manifest: Manifest, file: File, what: str) -> bytes:
-        """The content of a file that a manifest names, not yet checked. CorruptionError where it is not there.
+        """The content of a file that a manifest names, not yet checked. CorruptionError where it is not there."""
+        key = f"{self.model}/{file.key}"
+        for place in self._places(key):
+            content = self._get(place, min(file.size, MAXIMUM_FILE_BYTES))
+            if content is not None:
+                return content
+        raise CorruptionError(f"version {manifest.number} of {self.model} lacks its {what}: there is no {key}")
+
+    def _places(self, key: str) -> Iterator[str]:
+        """Where a file is to be looked for, each looked up only when it has been in none before.
 
         Where a pruning has just removed it, a copy is aside; before that is removed, the file is back at its place, and
         from there another pruning may remove it.
         """
-        key, most = f"{self.model}/{file.key}", min(file.size, MAXIMUM_FILE_BYTES)
-        content = self._get(key, most)
-        for _ in range(_LOOKS_ASIDE):
-            if content is not None:
-                return content
-            copies = self._copies(key)
-            found = (self._get(place, most) for place in (*copies, key))
-            content = next((content for content in found if content is not None), None)
-            if not copies:
-                break
-        if content is None:
-            raise CorruptionError(f"version {manifest.number} of {self.model} lacks its {what}: there is no {key}")
-        return content
-
-    def _copies(self, key: str) -> list[str]:
+        yield key
         folder, name = f"{self.model}/{ASIDE}", key.rpartition("/")[2]
-        return [f"{folder}/{copy}" for copy in self.storage.list_after(folder) if copy.partition("-")[2] == name]
+        for _ in range(_LOOKS_ASIDE):
+            copies = [copy for copy in self.storage.list_after(folder) if copy.partition("-")[2] == name]
+            yield from (f"{folder}/{copy}" for copy in copies)
+            yield key
+            if not copies:
+                return
 
     def _get(self, name: str, maximum_bytes: int) -> bytes | None:
         try:

@@ -82,15 +82,13 @@ def check_writable(storage: Storage, *prefixes: str) -> None:
 
 def open_storage(location: str) -> Storage:
     """The storage at a URL (s3://, gs://, az://) or, without a scheme, in a local directory. SettingsError."""
-    scheme, separator, _ = location.partition("://")
     if not location:
         raise SettingsError("an empty name cannot be a registry: a path or a URL is expected")
-    mistyped = not separator and location.startswith(tuple(f"{scheme}:" for scheme in OBJECT_STORAGE_SCHEMES))
-    if not separator and not mistyped:
+    if "://" not in location and not location.startswith(tuple(f"{scheme}:" for scheme in OBJECT_STORAGE_SCHEMES)):
         if os.path.isfile(location):  # noqa: PTH113 - Path's own raises where a folder above may not be looked into
             raise SettingsError(f"{location} cannot be a registry: it is a file, and a directory is expected")
         return LocalStorage(Path(location))
-    if mistyped or scheme not in OBJECT_STORAGE_SCHEMES:
+    if location.partition("://")[0] not in OBJECT_STORAGE_SCHEMES:
         schemes = ", ".join(f"{scheme}://" for scheme in OBJECT_STORAGE_SCHEMES)
         raise SettingsError(f"{location} cannot be a registry: a path, or a URL with one of {schemes} is expected")
     from model.registry.object_storage import ObjectStorage  # noqa: PLC0415 - an extra, and slow to import
