@@ -23,6 +23,7 @@ from model.registry.registry import Registry
 from model.registry.storage import LocalStorage, created_at, unique_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from model.registry.storage import Storage
@@ -42,6 +43,22 @@ def artifact(registry: Registry, number: int) -> Path:
 
 def manifest_of(registry: Registry, number: int) -> Path:
     return registry.storage.root / "gender" / "versions" / f"{number:010}.json"
+
+
+def unpublished(registry: Registry, number: int) -> tuple[Path, Callable[[], object]]:
+    """The artifact of a version whose manifest is not there, and what puts it there."""
+    path, weights = manifest_of(registry, number), artifact(registry, number)
+    manifest = path.read_bytes()
+    path.unlink()
+    return weights, lambda: path.write_bytes(manifest)
+
+
+def prunes_nothing(trained: Registry, storage: Storage) -> None:
+    """A pruning with this storage removes nothing for good, and leaves version 2 and all else whole."""
+    assert pruning.prune(Registry(storage, "gender"), DAY, TOMORROW) == []
+    assert artifact(trained, 2).exists()
+    assert trained.load(2)
+    assert list(problems(trained)) == []
 
 
 # Names
@@ -119,30 +136,23 @@ def test_pruning_removes_what_crashes_left_once_it_is_old_enough(trained: Regist
 
 def test_what_a_manifest_refers_to_after_all_is_put_back(trained: Registry) -> None:
     """A publisher that was paused for longer than the grace period commits while its artifact is being removed."""
-    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
-    manifest = manifest_path.read_bytes()
-    manifest_path.unlink()
+    _, publish = unpublished(trained, 2)
 
     class CommittedMeanwhile(LocalStorage):
         def delete(self, key: str) -> None:
             super().delete(key)
-            manifest_path.write_bytes(manifest)
+            publish()
 
-    late = Registry(CommittedMeanwhile(trained.storage.root), "gender")
-    assert pruning.prune(late, DAY, TOMORROW) == []
-    assert weights.exists()
-    assert trained.load(2)
+    prunes_nothing(trained, CommittedMeanwhile(trained.storage.root))
 
 
 def test_what_a_pruning_that_was_killed_had_put_aside_is_put_back_by_the_next_one(trained: Registry) -> None:
-    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
-    manifest = manifest_path.read_bytes()
-    manifest_path.unlink()
+    weights, publish = unpublished(trained, 2)
 
     class Killed(LocalStorage):
         def delete(self, key: str) -> None:
             super().delete(key)
-            manifest_path.write_bytes(manifest)
+            publish()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -159,9 +169,8 @@ def test_what_a_pruning_that_was_killed_had_put_aside_is_put_back_by_the_next_on
 
 def test_what_another_pruning_puts_back_is_not_removed_without_a_copy(trained: Registry) -> None:
     """It is away when this pruning would copy it, and back when this pruning would remove it."""
-    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
-    manifest, content = manifest_path.read_bytes(), weights.read_bytes()
-    manifest_path.unlink()
+    weights, publish = unpublished(trained, 2)
+    content = weights.read_bytes()
 
     class BesideAnother(LocalStorage):
         def get(self, key: str, maximum_bytes: int) -> bytes | None:
@@ -170,20 +179,15 @@ def test_what_another_pruning_puts_back_is_not_removed_without_a_copy(trained: R
             found = super().get(key, maximum_bytes)
             if key.endswith(weights.name):
                 weights.write_bytes(content)
-                manifest_path.write_bytes(manifest)
+                publish()
             return found
 
-    assert pruning.prune(Registry(BesideAnother(trained.storage.root), "gender"), DAY, TOMORROW) == []
-    assert weights.exists()
-    assert trained.load(2)
-    assert list(problems(trained)) == []
+    prunes_nothing(trained, BesideAnother(trained.storage.root))
 
 
 def test_a_pruning_puts_back_what_is_needed_though_another_has_removed_its_copies(trained: Registry) -> None:
     """It was paused for longer than the grace period, and its copies were taken for those of one that was killed."""
-    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
-    manifest = manifest_path.read_bytes()
-    manifest_path.unlink()
+    _, publish = unpublished(trained, 2)
 
     class Paused(LocalStorage):
         def put_if_absent(self, key: str, content: bytes) -> bool:
@@ -194,12 +198,9 @@ def test_a_pruning_puts_back_what_is_needed_though_another_has_removed_its_copie
 
         def delete(self, key: str) -> None:
             super().delete(key)
-            manifest_path.write_bytes(manifest)
+            publish()
 
-    assert pruning.prune(Registry(Paused(trained.storage.root), "gender"), DAY, TOMORROW) == []
-    assert weights.exists()
-    assert trained.load(2)
-    assert list(problems(trained)) == []
+    prunes_nothing(trained, Paused(trained.storage.root))
 
 
 def test_a_file_that_one_pruning_puts_back_and_another_removes_is_read_from_the_copy_of_the_other(
@@ -226,9 +227,7 @@ def test_a_store_that_says_it_exists_and_has_stored_nothing_makes_no_pruning_los
     trained: Registry, doubtful: str
 ) -> None:
     """Neither the copy that is put aside nor the original that is put back."""
-    manifest_path, weights = manifest_of(trained, 2), artifact(trained, 2)
-    manifest = manifest_path.read_bytes()
-    manifest_path.unlink()
+    _, publish = unpublished(trained, 2)
 
     class Doubtful(LocalStorage):
         conflicts = 1
@@ -241,12 +240,9 @@ def test_a_store_that_says_it_exists_and_has_stored_nothing_makes_no_pruning_los
 
         def delete(self, key: str) -> None:
             super().delete(key)
-            manifest_path.write_bytes(manifest)
+            publish()
 
-    assert pruning.prune(Registry(Doubtful(trained.storage.root), "gender"), DAY, TOMORROW) == []
-    assert weights.exists()
-    assert trained.load(2)
-    assert list(problems(trained)) == []
+    prunes_nothing(trained, Doubtful(trained.storage.root))
 
 
 @pytest.mark.parametrize("damage", ["emptied", "too large", "missing"])
